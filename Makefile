@@ -1,0 +1,90 @@
+# Everything the project can do. The two commands of the README are `make run` and `make test`.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p) >/dev/null 2>&1 && $(p) -c 'import sys,venv,ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(p))))
+PY := .venv/bin/python
+CLOUD := $(PY) -m local_cloud
+LESSONS := $(PY) -m runner.lessons
+PYTEST := $(PY) -m pytest
+TEST_HOME := $(CURDIR)/.local/test
+IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME=$(TEST_HOME)
+NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
+
+export MPLBACKEND ?= module://matplotlib_inline.backend_inline
+
+.PHONY: help setup run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench clean no-aws
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+.venv/ready: requirements.txt requirements-local.txt constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt-get install python3-venv; macOS: brew install python@3.11), or say: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "  Python packages: installing the pinned set into .venv ($$($(PYTHON) --version))"
+	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(PY) -r requirements-local.txt -c constraints.txt; \
+	else $(PY) -m pip install --quiet --disable-pip-version-check -r requirements-local.txt -c constraints.txt; fi
+	@echo "$(CURDIR)" > "$$($(PY) -c 'import site; print(site.getsitepackages()[0])')/pinterest_pipeline.pth"
+	@touch $@
+
+setup: .venv/ready  ## fetch everything once: packages, Java if missing, jars, the database program
+	@$(CLOUD) setup
+
+no-aws:
+	@test "$${PIPELINE_TARGET:-local}" = local || { echo "PIPELINE_TARGET=$$PIPELINE_TARGET: this command runs the whole series, which on AWS costs money. Run the lessons one by one there: make lesson N=00"; exit 1; }
+
+run: no-aws setup  ## the whole pipeline: every lesson in order, then a summary and HTML pages
+	@$(CLOUD) up
+	@$(LESSONS) run
+
+test: no-aws setup lint  ## every test; the notebooks must reproduce their committed outputs
+	@$(IN_TEST) $(CLOUD) reset
+	@$(PYTEST) tests
+	@$(IN_TEST) $(CLOUD) up
+	@$(IN_TEST) $(PYTEST) $(NBVAL) notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
+
+test-fast: .venv/ready  ## the inner loop: unit and style tests
+	@$(PYTEST) tests/unit tests/style
+
+soak: setup  ## the long fault tests
+	@$(PYTEST) -m soak tests
+
+up: setup  ## start the cloud on this machine
+	@$(CLOUD) up
+
+down: .venv/ready  ## stop it and keep its data
+	@$(CLOUD) down
+
+reset: .venv/ready  ## stop it and delete its data
+	@$(CLOUD) reset
+
+status: .venv/ready  ## ask every part whether it works
+	@$(CLOUD) status
+
+lab: up  ## open the notebooks in JupyterLab
+	@$(PY) -m jupyterlab notebooks
+
+lesson: .venv/ready  ## run one lesson from the present state: make lesson N=09
+	@test -n "$(N)" || { echo "Which lesson? For instance: make lesson N=09"; exit 1; }
+	@$(LESSONS) lesson $(N)
+
+outputs: no-aws setup  ## run every lesson on a fresh test cloud and rewrite the committed outputs that changed
+	@$(IN_TEST) $(CLOUD) reset
+	@$(IN_TEST) $(CLOUD) up
+	@$(IN_TEST) $(LESSONS) outputs; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
+
+tear-down: .venv/ready  ## run the last lesson: delete everything the lessons made
+	@$(LESSONS) tear-down
+
+lint: .venv/ready  ## ruff and mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+format: .venv/ready  ## let ruff put the code in form
+	@$(PY) -m ruff check --fix . ; $(PY) -m ruff format .
+
+bench: no-aws setup  ## measure speed and memory; writes benchmarks/results.json
+	@$(PY) -m benchmarks.run
+
+clean: .venv/ready  ## stop everything; delete data, programs and packages
+	@$(CLOUD) reset
+	@$(IN_TEST) $(CLOUD) reset
+	@rm -rf .local .venv

@@ -1,0 +1,138 @@
+"""The one switch: where the cells' calls go. PIPELINE_TARGET is `local` (default) or `aws`."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from helpers.names import Names
+
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT_USER = "0a1b2c3d4e5f"
+
+
+class ConfigError(RuntimeError):
+    """A setting is missing or wrong; the message says which and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the lessons need to know of their surroundings; printing it shows no secret."""
+
+    target: str
+    user_id: str
+    region: str
+    source_url: str = field(repr=False)
+    client_home: str = field(repr=False)
+    kafka_security_protocol: str = field(repr=False)
+    invoke_base: str = field(repr=False)
+    rest_proxy: str = field(repr=False)
+    sink_zip: str = field(repr=False)
+    catalog: str = field(repr=False)
+    schema: str = field(repr=False)
+    raw: str = field(repr=False)
+    tables: str = field(repr=False)
+
+    @property
+    def names(self) -> Names:
+        """Every resource name of this user's pipeline."""
+        return Names(self.user_id)
+
+    def invoke_url(self, api_id: str, stage: str) -> str:
+        """The address at which a deployed stage of a REST API is called."""
+        base = self.invoke_base or f"https://{api_id}.execute-api.{self.region}.amazonaws.com"
+        return f"{base}/{api_id}/{stage}" if self.invoke_base else f"{base}/{stage}"
+
+    def raw_path(self, table: str) -> str:
+        """The folder of raw JSON of one table: the bucket's, or the one that RAW_PATH names."""
+        if self.raw:
+            return f"{self.raw}/{table}"
+        return f"s3://{self.names.bucket}/topics/{self.names.topic[table]}"
+
+    def table(self, table: str, kind: str = "table") -> str:
+        """The Delta table of `pin`, `geo` or `user` as SQL names it; `kind` may be another suffix.
+
+        On Databricks it lives in CATALOG.SCHEMA; elsewhere it is a path, as no metastore is shared.
+        """
+        name = f"{self.user_id}_{table}_{kind}"
+        if in_databricks():
+            return f"{self.catalog}.{self.schema}.{name}"
+        return f"delta.`{self.tables}/{name}`"
+
+
+def in_databricks() -> bool:
+    """True inside a Databricks runtime."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ
+
+
+def state_folder() -> Path:
+    """Where the local cloud keeps its state: LOCAL_CLOUD_HOME, or .local in the project."""
+    return Path(os.environ.get("LOCAL_CLOUD_HOME") or ROOT / ".local").resolve()
+
+
+def use_target() -> Settings:
+    """Read the target's addresses, set what boto3 itself honours, and return the settings.
+
+    Raises ConfigError with all that is missing, in one message.
+    """
+    own = {**dotenv_values(ROOT / ".env"), **os.environ}
+    # With RAW_PATH the reading lessons need no cloud at all.
+    raw = (own.get("RAW_PATH") or "").rstrip("/")
+    if raw and "://" not in raw and not raw.startswith("/"):
+        raw = str(ROOT / raw)
+    target = own.get("PIPELINE_TARGET") or ("aws" if in_databricks() else "local")
+    if target not in ("local", "aws"):
+        raise ConfigError(f"PIPELINE_TARGET is {target!r}: use local or aws")
+    if target == "local" and in_databricks():
+        raise ConfigError("PIPELINE_TARGET=local: inside Databricks the target is aws")
+    if target == "local":
+        addresses = state_folder() / "cloud.env"
+        if not addresses.exists() and not raw:
+            raise ConfigError("The local cloud is not up: run `make up` in the project folder first.")
+        # The file wins over the shell: a stray AWS_PROFILE must never send a local lesson to a real account.
+        found = {key: value for key, value in dotenv_values(addresses).items() if value}
+        for stray in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+            os.environ.pop(stray, None)
+        os.environ.update(found)
+        own = {**own, **found}
+    user = own.get("PIPELINE_USER") or DEFAULT_USER
+    region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""
+    missing = [] if target == "local" or raw else _missing_on_aws(user, region)
+    if missing:
+        raise ConfigError("Set in .env or the environment: " + "; ".join(missing))
+    if target == "aws" and region:
+        os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
+    here = target == "local"
+    folder = own.get("TABLES_PATH") or (
+        str(state_folder() / "tables") if raw else f"s3://{Names(user).bucket}/tables"
+    )
+    return Settings(
+        target=target,
+        user_id=user,
+        region=region,
+        source_url=own.get("SOURCE_URL") or "",
+        client_home=(own.get("CLIENT_HOME") if here else "") or "/home/ec2-user",
+        kafka_security_protocol=(own.get("KAFKA_SECURITY_PROTOCOL") if here else "") or "SASL_SSL",
+        invoke_base=(own.get("API_INVOKE_BASE") if here else "") or "",
+        rest_proxy=(own.get("REST_PROXY") if here else "") or "http://localhost:8082",
+        sink_zip=own.get("SINK_ZIP") or "",
+        catalog=own.get("CATALOG") or "main",
+        schema=own.get("SCHEMA") or "default",
+        raw=raw,
+        tables=folder,
+    )
+
+
+def addresses() -> dict[str, str]:
+    """The endpoints that `use_target` has put into the environment; empty where boto3 finds AWS by itself."""
+    return {key: os.environ[key] for key in sorted(os.environ) if key.startswith(("AWS_ENDPOINT", "API_INVOKE"))}
+
+
+def _missing_on_aws(user: str, region: str) -> list[str]:
+    missing = []
+    if user == DEFAULT_USER:
+        missing.append("PIPELINE_USER (an id of your own: bucket names are global)")
+    if not region:
+        missing.append("AWS_REGION (for instance us-east-1)")
+    return missing

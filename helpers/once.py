@@ -1,0 +1,32 @@
+"""Create a resource once, so that a lesson can run again without harm."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from botocore.exceptions import ClientError
+
+from helpers.config import ConfigError
+
+T = TypeVar("T")
+
+
+def ensure(found: list[T], make: Callable[[], T]) -> T:
+    """The first of what was found, or else what `make` creates."""
+    return found[0] if found else make()
+
+
+def unless(code: str, call: Callable[[], T]) -> T | None:
+    """Call and return the answer; None when AWS refuses with the error `code`, for instance because it exists."""
+    try:
+        return call()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != code:
+            raise
+        return None
+
+
+def needed(found: list[T], what: str) -> T:
+    """The first of what was found; a ConfigError that says `what` is missing if nothing was."""
+    if not found:
+        raise ConfigError(f"Missing: {what}.")
+    return found[0]

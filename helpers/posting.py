@@ -1,0 +1,224 @@
+"""Post rows to the API: payloads, one keep-alive session, batches, retries, the check of every record.
+
+A POST that got no answer may have arrived all the same. It is sent again, so a record can be delivered twice:
+the pipeline keeps one row a key, and absorbs that. It could not absorb a lost one.
+"""
+
+import json
+import random
+import re
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import InitVar, dataclass, field
+from datetime import date
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+
+from helpers.config import Settings
+
+Row = dict[str, Any]
+KAFKA_JSON = "application/vnd.kafka.json.v2+json"
+# Worth another try: time-out, too many requests, and whatever a server says of itself in passing trouble.
+PASSING = {408, 429, 500, 502, 503, 504}
+LONGEST_PAUSE = 60.0  # seconds between two tries, also where Retry-After asks for more
+ADVICE = {
+    403: "missing or wrong API key, or no such stage: see lesson 05 (on AWS a new key takes minutes to work)",
+    404: "no such topic or path: lesson 03 makes the topics, lesson 05 the path {proxy+}",
+    415: "the Content-Type did not reach the proxy: the integration of lesson 05 must pass it on",
+    422: "the proxy does not accept this payload: lesson 04 shows the form of one",
+}
+
+
+class PostingError(RuntimeError):
+    """Nothing of this kind can be accepted until something is changed; the message says what."""
+
+
+class Refusal(NamedTuple):
+    """Why one record inside an answer of status 200 was refused, and whether it may pass later."""
+
+    error: str
+    passing: bool
+
+
+@dataclass(frozen=True)
+class Wire:
+    """How `encode(rows, key column)` writes for one kind of API, and `read(answer)` tells of each record."""
+
+    method: str
+    content_type: str
+    encode: Callable[[Sequence[Row], str], bytes]
+    read: Callable[[Any], list[Refusal | None]]
+
+
+@dataclass
+class Outcome:
+    """What became of one `send`: how many records were accepted, and each failed row with its error."""
+
+    accepted: int = 0
+    failed: list[tuple[Row, str]] = field(default_factory=list)
+
+
+def _iso(value: object) -> str:
+    if isinstance(value, date):  # a datetime is a date too
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON form here: convert it first")
+
+
+# NaN is not JSON, and a date is an ISO 8601 string; any other type raises rather than turn into null.
+to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_iso).encode
+
+
+def kafka_payload(rows: Sequence[Row], key: str = "ind") -> bytes:
+    """Rows as the body of Confluent's REST v2 produce; the record key is the value of column `key`.
+
+    TypeError for a type without a JSON form, KeyError for a row without the key.
+    """
+    return to_json({"records": [{"key": row[key], "value": row} for row in rows]}).encode()
+
+
+def kafka_read(answer: Any) -> list[Refusal | None]:
+    """Each record in an answer of Confluent's REST v2: None if accepted. Codes 2 and 50003 may pass later."""
+    told = [(offset.get("error_code"), offset.get("error")) for offset in answer["offsets"]]
+    return [
+        Refusal(f"{code}: {why}"[:300], code in (2, 50003)) if code or why else None for code, why in told
+    ]
+
+
+def failed(answer: Any) -> list[int]:
+    """The indices of the records that were refused inside an answer of status 200."""
+    return [index for index, refusal in enumerate(kafka_read(answer)) if refusal]
+
+
+KAFKA = Wire("POST", KAFKA_JSON, kafka_payload, kafka_read)
+
+
+@dataclass
+class Sender:
+    """One keep-alive session to the API at `url`, which threads may share.
+
+    `tries` a batch; `timeout` and `first_pause` in seconds. Setting the event `stop` ends all waiting.
+    """
+
+    url: str
+    api_key: InitVar[str] = ""
+    wire: Wire = KAFKA
+    tries: int = 5
+    timeout: float = 30
+    first_pause: float = 0.5
+    stop: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def __post_init__(self, api_key: str) -> None:
+        # requests would quote a key that it cannot send in its exception.
+        if not re.fullmatch(r"[\x21-\x7e]*", api_key):
+            raise ValueError("the API key holds a blank, a line end or a letter outside ASCII")
+        self.session = requests.Session()
+        self.session.headers["Content-Type"] = self.wire.content_type
+        if api_key:
+            self.session.headers["x-api-key"] = api_key
+        # A company's proxy in the environment must not be asked for an address on this machine.
+        self.session.trust_env = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost")
+
+    def send(self, path: str, rows: Iterable[Row], key: str = "ind") -> Outcome:
+        """Send `rows` in one request, and again what may pass later. Every row ends accepted or failed.
+
+        Raises PostingError where trying again cannot help.
+        """
+        left, outcome, error = list(rows), Outcome(), ""
+        for attempt in range(self.tries if left else 0):
+            pause = 0.0
+            answer = self._post(path, self.wire.encode(left, key))
+            if isinstance(answer, str):
+                error = answer
+            elif answer.status_code == 200:
+                left, error = self._sort(answer, left, outcome), "refused each time"
+            elif answer.status_code == 413:
+                return self._halves(path, left, key, outcome)
+            elif answer.status_code in PASSING:
+                error, asked = _said(answer), answer.headers.get("Retry-After", "")
+                pause = min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else 0.0
+            else:
+                advice = ADVICE.get(answer.status_code, "trying again cannot help")
+                raise PostingError(f"{path}: {_said(answer)}; {advice}")
+            # Full jitter: many senders that failed together must not come back together.
+            pause = max(pause, random.uniform(0, min(LONGEST_PAUSE, self.first_pause * 2**attempt)))
+            if not left or attempt + 1 == self.tries or self.stop.wait(pause):
+                break
+        outcome.failed += [(row, error) for row in left]
+        return outcome
+
+    def _post(self, path: str, body: bytes) -> requests.Response | str:
+        """The answer, or why there was none."""
+        try:
+            return self.session.request(
+                self.wire.method, self.url + path, data=body, timeout=self.timeout, allow_redirects=False
+            )
+        except requests.Timeout:
+            return f"no answer within {self.timeout:g} s"
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            return f"no connection, or it broke ({type(error).__name__})"
+        except requests.RequestException as error:
+            raise PostingError(f"{self.url}: {type(error).__name__}: is the address right?") from None
+
+    def _sort(self, answer: requests.Response, rows: list[Row], outcome: Outcome) -> list[Row]:
+        """Enter the accepted and the refused in `outcome`; return the rows to send again."""
+        try:
+            told = self.wire.read(json.loads(answer.content))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            told = []
+        if len(told) != len(rows):
+            # Those it does not tell of may be lost: all count as failed and can be sent again.
+            told = [Refusal("the answer does not tell of every record", False)] * len(rows)
+        outcome.accepted += told.count(None)
+        refused = [(row, one) for row, one in zip(rows, told, strict=True) if one]
+        outcome.failed += [(row, one.error) for row, one in refused if not one.passing]
+        return [row for row, one in refused if one.passing]
+
+    def _halves(self, path: str, rows: list[Row], key: str, outcome: Outcome) -> Outcome:
+        """Send a batch that is too large in two halves; a single record that is too large has failed."""
+        if len(rows) == 1:
+            outcome.failed.append((rows[0], "413: larger than the API takes"))
+            return outcome
+        for half in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
+            part = self.send(path, half, key)
+            outcome.accepted += part.accepted
+            outcome.failed += part.failed
+        return outcome
+
+
+def _said(answer: requests.Response) -> str:
+    """Status and message of an answer; never more of the body, which may repeat the records."""
+    try:
+        message = json.loads(answer.content)
+        message = message.get("message") or message.get("error_code") or ""
+    except (ValueError, AttributeError):
+        message = ""
+    return f"{answer.status_code}: {message or answer.reason}"[:200]
+
+
+def find_api(cloud: Settings, stage: str = "") -> tuple[str, str]:
+    """Invoke URL and API key of the API that lesson 05 makes, found by name; `stage` if there are several.
+
+    Raises PostingError that says what is missing.
+    """
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    names, gateway = cloud.names, boto3.client("apigateway")
+    try:
+        api = _one(gateway.get_rest_apis(limit=500)["items"], "name", names.api)
+        stages = gateway.get_stages(restApiId=api["id"])["item"]
+        keys = gateway.get_api_keys(nameQuery=names.api_key, includeValues=True, limit=500)["items"]
+    except (BotoCoreError, ClientError) as error:
+        raise PostingError(f"API Gateway does not answer ({error}): is the local cloud up?") from None
+    url = cloud.invoke_url(api["id"], _one(stages, "stageName", stage)["stageName"])
+    return url, _one(keys, "name", names.api_key)["value"]
+
+
+def _one(items: list[dict[str, Any]], field_: str, name: str) -> dict[str, Any]:
+    found = [item for item in items if not name or item[field_] == name]
+    if len(found) != 1:
+        there = ", ".join(item[field_] for item in items) or "none"
+        raise PostingError(f"API Gateway: not exactly one {field_} {name} ({there}); lesson 05 makes it")
+    return found[0]

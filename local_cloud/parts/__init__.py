@@ -1,0 +1,11 @@
+"""How each real, emulated or stand-in program is configured, started and known to be ready."""
+
+from local_cloud.part import Part
+from local_cloud.state import State
+
+
+def all_parts(state: State) -> list[Part]:
+    """Every part of the local cloud, in the order of starting."""
+    from local_cloud.parts import aws, connect, control, gateway, kafka, mariadb, rest_proxy
+
+    return [module.part(state) for module in (mariadb, aws, kafka, control, connect, gateway, rest_proxy)]

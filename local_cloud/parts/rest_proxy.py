@@ -1,0 +1,41 @@
+"""The REST proxy of the client machine: started once `systemctl start kafka-rest` has been called there."""
+
+import http.client
+import sys
+
+from local_cloud.part import Part
+from local_cloud.state import State
+
+
+def part(state: State) -> Part:
+    """The stand-in with the reader's own kafka-rest.properties, on its recorded port."""
+    port = state.port("rest_proxy")
+    folder = state.path("client_machine")
+    folder.mkdir(parents=True, exist_ok=True)
+    env_file = folder / "kafka-rest.env"
+    command = [sys.executable, "-m", "local_cloud.stand_ins.rest_proxy"]
+    command += ["--properties", str(folder / "kafka-rest.properties"), "--port", str(port)]
+    command += ["--env-file", str(env_file)]
+
+    def ready() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=8)
+        try:
+            connection.request("GET", "/topics")
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise ConnectionError(
+                    f"GET /topics: {answer.status} {answer.read(300).decode(errors='replace')}"
+                )
+        finally:
+            connection.close()
+
+    return Part(
+        "rest_proxy",
+        "stand-in",
+        "Kafka REST proxy",
+        command,
+        ready,
+        ports=("rest_proxy",),
+        needs=("control",),
+        autostart=env_file.exists(),
+    )

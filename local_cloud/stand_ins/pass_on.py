@@ -1,0 +1,29 @@
+"""Hand a call on to the AWS emulator, signed anew: the caller's signature is over another address."""
+
+from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
+
+from local_cloud.parts.aws import REGION
+from local_cloud.stand_ins.http import AwsError
+from local_cloud.state import State
+
+KEPT_HEADERS = ("Content-Type", "X-Amz-Target", "x-amzn-ErrorType", "x-amzn-RequestId")
+SESSION = URLLib3Session(timeout=20, max_pool_connections=8)
+
+
+def pass_on(state: State, service: str, headers: dict[str, str], body: bytes) -> web.Response:
+    """POST a query or JSON call to the emulator as it is; AwsError 503 while it is away."""
+    kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+    url = f"http://127.0.0.1:{state.port('aws')}/"
+    request = AWSRequest(method="POST", url=url, headers=kept, data=body)
+    reader = Credentials(state.secret("reader_key_id"), state.secret("reader_secret"))
+    SigV4Auth(reader, service, REGION).add_auth(request)
+    try:
+        answer = SESSION.send(request.prepare())
+    except Exception as error:  # botocore has a class for every way of not reaching a server
+        raise AwsError("ServiceUnavailable", f"the AWS emulator does not answer: {error}", 503) from None
+    back = {name: value for name, value in answer.headers.items() if name in KEPT_HEADERS}
+    return web.Response(status=answer.status_code, body=answer.content, headers=back)

@@ -1,0 +1,1 @@
+"""Executes the notebooks: for the reader (`make run`), for the committed outputs, and as HTML pages."""

@@ -1,0 +1,58 @@
+"""What is said at the end of a run: the counts from end to end, and why a lesson stopped."""
+
+from pathlib import Path
+
+from runner.execute import Failure
+from local_cloud.state import State
+
+STAGES = ("sent", "in topic", "in S3", "clean", "duplicates", "quarantined")
+ERROR_WORDS = ("ERROR", "FATAL", "CRITICAL", "Exception", "Traceback")
+TAIL = 20_000  # bytes of a log searched for an error
+
+
+def counts_table(counts: dict[str, dict[str, int]]) -> str:
+    """The recorded stages as text, one line a table, and whether each table adds up from end to end."""
+    stages = [stage for stage in STAGES if stage in counts]
+    if not stages:
+        return "No counts were recorded."
+    tables = list(dict.fromkeys(table for stage in stages for table in counts[stage]))
+    lines = [["table", *stages, "adds up" if len(stages) == len(STAGES) else ""]]
+    for table in tables:
+        found = [counts[stage].get(table, 0) for stage in stages]
+        verdict = ""
+        if len(stages) == len(STAGES):
+            verdict = "yes" if found[0] == found[1] == found[2] == sum(found[3:]) else "NO"
+        lines.append([table, *(f"{count:,}" for count in found), verdict])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(
+            word.rjust(width) if column else word.ljust(width)
+            for column, (word, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def explain(failure: Failure, path: Path, state: State) -> str:
+    """What a reader needs to find the fault: notebook, cell, its source, the error, the log."""
+    source = failure.source.splitlines()
+    shown = source[:8] + (["..."] if len(source) > 8 else [])
+    error = failure.error.strip().splitlines()[:12]
+    logs = suspects(state, failure.moment)
+    look = f"python -m local_cloud logs {logs[0]}" if logs else "python -m local_cloud status"
+    also = f"   (errors also in: {', '.join(logs[1:])})" if len(logs) > 1 else ""
+    lines = [f"\n{path.name}, cell {failure.cell}:", *(f"    {line}" for line in shown), *error]
+    return "\n".join([*lines, f"Look at: {look}{also}"])
+
+
+def suspects(state: State, moment: float) -> list[str]:
+    """Parts that wrote an error to their log since `moment` (epoch seconds), the latest first."""
+    written = {}
+    for log in state.path("logs").glob("*.log"):
+        changed = log.stat().st_mtime
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - TAIL))
+            tail = file.read().decode(errors="replace")
+        if changed >= moment and any(word in tail for word in ERROR_WORDS):
+            written[log.stem] = changed
+    return sorted(written, key=lambda name: -written[name])

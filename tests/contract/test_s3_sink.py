@@ -1,0 +1,269 @@
+"""The S3 sink on the real Connect, with the settings that a reader gives to Confluent's."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests import jvm_servers
+from tests.sink_tools import BUCKET, CONFLUENT, SETTINGS, Sink, wait_for
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Sink, jvm_servers.Server]]:
+    state = jvm_servers.new_state(tmp_path_factory.mktemp("sink"))
+    with (
+        jvm_servers.s3_emulator(state) as emulator,
+        jvm_servers.kafka_broker(state),
+        jvm_servers.connect_worker(state),
+    ):
+        sink = Sink(state)
+        sink.prepare()
+        yield sink, emulator
+
+
+@pytest.fixture(scope="module")
+def sink(servers) -> Sink:
+    return servers[0]
+
+
+@pytest.fixture(autouse=True)
+def only_own_connectors(sink) -> Iterator[None]:
+    yield
+    for name in sink.rest("GET", "/connectors").json():
+        sink.rest("DELETE", f"/connectors/{name}")
+
+
+def problems(sink: Sink, **settings: str) -> dict[str, list[str]]:
+    changed = {
+        "name": "x",
+        "topics": "t.x",
+        **SETTINGS,
+        **{k.replace("__", "."): v for k, v in settings.items()},
+    }
+    answer = sink.rest("PUT", "/connector-plugins/S3SinkConnector/config/validate", changed)
+    assert answer.status_code == 200, answer.text
+    values = [config["value"] for config in answer.json()["configs"]]
+    return {value["name"]: value["errors"] for value in values if value["errors"]}
+
+
+def test_rest_interface_asks_for_the_password(sink):
+    import requests
+
+    url = f"http://127.0.0.1:{sink.state.port('connect')}"
+    for path in ("/", "/connectors", "/connector-plugins"):
+        assert requests.get(url + path, timeout=5).status_code == 401
+        assert requests.get(url + path, auth=("control", "guess"), timeout=5).status_code == 401
+    assert requests.post(f"{url}/connectors/x/tasks", json=[], timeout=5).status_code in (400, 401, 403)
+
+
+def test_the_readers_settings_are_valid(sink):
+    assert problems(sink, rotate__schedule__interval__ms="60000", timezone="UTC") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format.class", f"{CONFLUENT}s3.format.avro.AvroFormat"),
+        ("partitioner.class", f"{CONFLUENT}storage.partitioner.TimeBasedPartitioner"),
+        ("storage.class", "io.confluent.connect.hdfs.storage.HdfsStorage"),
+        ("schema.compatibility", "BACKWARD"),
+        ("flush.size", "0"),
+        ("s3.part.size", "1000"),
+        ("s3.compression.type", "gzip"),
+        ("s3.acl.canned", "public-read"),
+        ("rotate.interval.ms", "1000"),
+        ("timezone", "Mars/Olympus"),
+        ("store.url", "http://127.0.0.1:1"),
+        ("s3.unheard.of", "1"),
+        ("rotate.sometimes", "1"),
+        ("path.format", "YYYY"),
+        ("behavior.on.null.values", "write"),
+    ],
+)
+def test_a_setting_it_cannot_honour_is_refused_by_name(sink, name, value):
+    assert list(problems(sink, **{name: value})) == [name]
+
+
+def test_clock_rotation_needs_a_timezone(sink):
+    assert list(problems(sink, rotate__schedule__interval__ms="1000")) == ["timezone"]
+    assert sink.connector("bad", topics="t.x", rotate__schedule__interval__ms="1000").status_code == 400
+
+
+def test_names_and_content_of_objects(sink):
+    topics = ["t.pin", "t.geo", "t.user"]
+    sink.create_topic(*topics)
+    for topic in topics:
+        sink.numbers(topic, 0, 12)
+    settings = {
+        "topics.regex": "t[.](pin|geo|user)",
+        "transforms": "pos",
+        "transforms.pos.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+        "transforms.pos.offset.field": "_offset",
+    }
+    assert sink.connector("names", **settings).status_code == 201
+    for topic in topics:
+        wait_for(lambda topic=topic: sink.count(topic) == 10, what=f"two full objects of {topic}")
+        found = sink.objects(topic)
+        assert list(found) == [f"{topic}+0+0000000000.json", f"{topic}+0+0000000005.json"]
+        records = [json.loads(line) for lines in found.values() for line in lines]
+        assert records == [{"n": n, "_offset": n} for n in range(10)]
+    consumers = sink.rest("GET", "/connectors/names/status").json()["tasks"]
+    assert [task["state"] for task in consumers] == ["RUNNING"] * 3
+
+
+def test_topics_spread_over_tasks(sink):
+    from local_cloud.parts import kafka
+
+    sink.create_topic("t.s1", "t.s2", "t.s3")
+    sink.connector("spread", topics="t.s1,t.s2,t.s3")
+
+    def busy() -> bool:
+        group = (
+            kafka.admin(sink.state).describe_consumer_groups(["connect-spread"])["connect-spread"].result()
+        )
+        sizes = [len(member.assignment.topic_partitions) for member in group.members]
+        return sizes == [1, 1, 1]
+
+    wait_for(busy, what="one partition for each of three tasks")
+
+
+def test_clock_rotation_writes_what_there_is(sink):
+    sink.create_topic("t.clock")
+    sink.connector(
+        "clock", topics="t.clock", flush__size="1000", rotate__schedule__interval__ms="2000", timezone="UTC"
+    )
+    sink.wait_running("clock")
+    for n in range(4):
+        sink.numbers("t.clock", n, n + 1)
+        wait_for(lambda n=n: sink.count("t.clock") == n + 1, 15, "the next clock rotation")
+    assert sink.landed("t.clock") == list(range(4))
+    written = sink.s3.list_objects_v2(Bucket=BUCKET, Prefix="topics/t.clock/")["Contents"]
+    late = [entry["LastModified"].timestamp() % 2 for entry in written]
+    assert sorted(late)[2] < 1, f"seconds after the last even second: {late}"
+
+
+def test_a_record_that_is_not_json_goes_to_the_dead_letter_topic(sink):
+    sink.create_topic("t.bad", "t.bad.dead-letter")
+    good = [json.dumps({"n": n}).encode() for n in range(6)]
+    sink.produce("t.bad", [*good[:2], b"not JSON", *good[2:]])
+    dead_letters = {
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": "t.bad.dead-letter",
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+    }
+    sink.connector("bad", topics="t.bad", flush__size="3", **dead_letters)
+    wait_for(lambda: sink.count("t.bad") == 6, what="the good records")
+    assert sink.landed("t.bad") == list(range(6))
+    assert list(sink.objects("t.bad")) == ["t.bad+0+0000000000.json", "t.bad+0+0000000004.json"]
+    assert end_offset(sink, "t.bad.dead-letter") == 1
+
+
+def end_offset(sink: Sink, topic: str) -> int:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import OffsetSpec
+
+    from local_cloud.parts import kafka
+
+    partition = TopicPartition(topic, 0)
+    asked = kafka.admin(sink.state).list_offsets({partition: OffsetSpec.latest()})
+    return asked[partition].result().offset
+
+
+def test_without_tolerance_a_record_that_is_not_json_stops_the_task(sink):
+    sink.create_topic("t.strict")
+    sink.produce("t.strict", [b"not JSON"])
+    sink.connector("strict", topics="t.strict", tasks__max="1")
+    wait_for(lambda: sink.task_states("strict") == ["FAILED"], what="the task gives up")
+    assert sink.count("t.strict") == 0
+
+
+def test_a_record_without_value(sink):
+    sink.create_topic("t.null")
+    sink.produce("t.null", [b'{"n": 0}', None, b'{"n": 2}', b'{"n": 3}'])
+    sink.connector("null", topics="t.null", tasks__max="1", flush__size="3")
+    wait_for(lambda: sink.task_states("null") == ["FAILED"], what="'fail' is the default")
+    sink.connector(
+        "null", topics="t.null", tasks__max="1", flush__size="3", **{"behavior.on.null.values": "ignore"}
+    )
+    sink.rest("POST", "/connectors/null/restart?includeTasks=true")
+    wait_for(lambda: sink.count("t.null") == 3, what="the others land")
+    assert sink.landed("t.null") == [0, 2, 3]
+
+
+def test_a_missing_bucket_is_named(sink):
+    sink.create_topic("t.nowhere")
+    sink.connector("nowhere", topics="t.nowhere", tasks__max="1", s3__bucket__name="not-there")
+    wait_for(lambda: sink.task_states("nowhere") == ["FAILED"], what="the task gives up")
+    status = sink.rest("GET", "/connectors/nowhere/status").json()
+    assert "Non-existent S3 bucket: not-there" in status["tasks"][0]["trace"]
+
+
+def test_s3_away_loses_and_doubles_nothing(servers):
+    sink, emulator = servers
+    sink.create_topic("t.away")
+    sink.connector(
+        "away",
+        topics="t.away",
+        flush__size="50",
+        rotate__schedule__interval__ms="1000",
+        timezone="UTC",
+    )
+    sink.wait_running("away")
+    sink.numbers("t.away", 0, 500)
+    wait_for(lambda: sink.count("t.away") >= 100, what="some objects")
+    emulator.stop()
+    sink.numbers("t.away", 500, 2000)
+    time.sleep(4)
+    assert sink.task_states("away") == ["RUNNING"] * 3
+    emulator.start()
+    wait_for(lambda: sink.count("t.away") >= 2000, 60, "all records after the return of S3")
+    assert sink.landed("t.away") == list(range(2000))
+
+
+def test_a_new_group_resumes_from_what_s3_holds(sink):
+    """The committed offset is unknown to a connector of another name; the objects are not."""
+    sink.create_topic("t.resume")
+    sink.numbers("t.resume", 0, 20)
+    sink.connector("first", topics="t.resume", flush__size="10")
+    wait_for(lambda: sink.count("t.resume") == 20, what="two objects")
+    sink.rest("DELETE", "/connectors/first")
+    sink.numbers("t.resume", 20, 32)
+    sink.connector("second", topics="t.resume", flush__size="4")
+    wait_for(lambda: sink.count("t.resume") == 32, what="the rest")
+    assert sink.landed("t.resume") == list(range(32))
+    sizes = [len(lines) for lines in sink.objects("t.resume").values()]
+    assert sizes == [10, 10, 4, 4, 4]
+
+
+def test_an_object_deleted_in_between_is_written_again(sink):
+    sink.create_topic("t.hole")
+    sink.numbers("t.hole", 0, 30)
+    sink.connector("whole", topics="t.hole", flush__size="10")
+    wait_for(lambda: sink.count("t.hole") == 30, what="three objects")
+    sink.rest("DELETE", "/connectors/whole")
+    sink.s3.delete_object(Bucket=BUCKET, Key="topics/t.hole/partition=0/t.hole+0+0000000010.json")
+    sink.numbers("t.hole", 30, 40)
+    sink.connector("hole", topics="t.hole", flush__size="7")
+    wait_for(lambda: sink.count("t.hole") >= 37, what="the hole and the rest")
+    assert sink.landed("t.hole") == list(range(37))
+
+
+def test_objects_of_an_earlier_topic_of_the_name_are_not_taken_for_this_ones(sink):
+    sink.create_topic("t.again")
+    sink.numbers("t.again", 0, 10)
+    sink.connector("again", topics="t.again", tasks__max="1")
+    wait_for(lambda: sink.count("t.again") == 10, what="two objects")
+    sink.rest("DELETE", "/connectors/again")
+    from local_cloud.parts import kafka
+
+    kafka.admin(sink.state).delete_topics(["t.again"])["t.again"].result()
+    wait_for(lambda: "t.again" not in kafka.admin(sink.state).list_topics(timeout=5).topics)
+    sink.create_topic("t.again")
+    sink.numbers("t.again", 0, 5)
+    sink.connector("again2", topics="t.again", tasks__max="1")
+    wait_for(lambda: sink.task_states("again2") == ["FAILED"], what="the task gives up")
+    trace = sink.rest("GET", "/connectors/again2/status").json()["tasks"][0]["trace"]
+    assert "earlier topic of that name" in trace

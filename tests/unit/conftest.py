@@ -1,0 +1,50 @@
+"""One Spark session for all unit tests, on local folders: no cloud, no addresses, no keys."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+
+class Started(NamedTuple):
+    """The session, and what a reader would have seen on stdout and stderr at its start and first query."""
+
+    session: Any
+    seen: str
+
+
+@pytest.fixture(scope="session")
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
+    from helpers import session
+
+    folder = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LOCAL_CLOUD_HOME", str(folder))
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        spark, seen = _watched(session, folder / "seen")
+        yield Started(spark, seen)
+        spark.stop()
+
+
+def _watched(session: Any, file: Path) -> tuple[Any, str]:
+    # The descriptors, not sys.stderr: Java is another process.
+    saved = os.dup(1), os.dup(2)
+    with file.open("wb") as out:
+        os.dup2(out.fileno(), 1)
+        os.dup2(out.fileno(), 2)
+        try:
+            spark = session.spark()
+            spark.range(3).selectExpr("rank() over (order by id)").collect()
+        finally:
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+    return spark, file.read_text()
+
+
+@pytest.fixture(scope="session")
+def spark(started: Started) -> Any:
+    """The session that `helpers.session` makes."""
+    return started.session

@@ -1,0 +1,124 @@
+"""The Spark session of this machine, and the tables that it writes."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from helpers import cleaning, session
+from helpers.config import ROOT, ConfigError
+
+
+def test_start_and_first_query_print_nothing(started: Any) -> None:
+    assert started.seen == ""
+
+
+def test_settings_that_the_lessons_rely_on(spark: Any) -> None:
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+    assert spark.conf.get("spark.sql.repl.eagerEval.enabled") == "true"
+    assert spark.sparkContext.uiWebUrl is None
+    assert session.spark() is spark
+    assert str(ROOT) in spark.range(1).select(F.expr("1")).sparkSession.sparkContext._conf.get(
+        "spark.driver.extraClassPath"
+    )
+
+
+def test_only_this_machine_can_reach_spark(spark: Any) -> None:
+    java = spark.sparkContext._gateway.proc.pid
+    sockets = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False).stdout
+    listening = [line.split()[3] for line in sockets.splitlines() if f"pid={java}," in line]
+    assert all(address.startswith(("127.0.0.1:", "[::ffff:127.0.0.1]:", "[::1]:")) for address in listening)
+
+
+def test_keys_come_from_the_environment_never_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-show")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    told = {**session.CONF, **session._s3()}
+    assert "do-not-show" not in str(told)
+    assert told["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:4566"
+    assert told["spark.hadoop.fs.s3a.endpoint.region"] == "us-east-1"
+    assert told["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
+
+
+def test_missing_jars_and_java_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SPARK_JARS", str(tmp_path))
+    with pytest.raises(ConfigError, match="make setup"):
+        session._jars()
+    monkeypatch.setattr(session, "TOOLS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(ConfigError, match="Java 17"):
+        session._prepare_environment()
+
+
+def test_databricks_keeps_its_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Workspace:
+        class builder:
+            @staticmethod
+            def getOrCreate() -> str:
+                return "the workspace's own"
+
+        @staticmethod
+        def getActiveSession() -> None:
+            return None
+
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    monkeypatch.setattr(session, "SparkSession", Workspace)
+    assert session.spark() == "the workspace's own"
+
+
+def posts(spark: Any, *rows: tuple[int, str, int]) -> DataFrame:
+    frame = spark.createDataFrame(list(rows), "ind BIGINT, country STRING, _offset BIGINT")
+    return cleaning.with_position(frame).drop("_offset")
+
+
+def held(spark: Any, target: str) -> list[tuple[int, str]]:
+    rows: list[Row] = spark.sql(f"SELECT ind, country FROM {target} ORDER BY ind").collect()
+    return [(row["ind"], row["country"]) for row in rows]
+
+
+def test_merge_is_idempotent_and_the_higher_position_wins(spark: Any, tmp_path: Path) -> None:
+    target = f"delta.`{tmp_path}/t`"
+    first = posts(spark, (1, "Aruba", 9), (2, "Chad", 1))
+    session.merge(first, target)
+    session.merge(first, target)
+    assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
+    session.merge(posts(spark, (1, "older", 8), (2, "Mali", 10), (3, "Peru", 3)), target)
+    assert held(spark, target) == [(1, "Aruba"), (2, "Mali"), (3, "Peru")]
+
+
+def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_path: Path) -> None:
+    target = f"delta.`{tmp_path}/t`"
+    rows = posts(spark, (1, "Aruba", 1)).withColumn("coordinates", F.expr("array(1D, 2D)"))
+    session.create_table(rows, target)
+    assert spark.table(target).dtypes == rows.dtypes
+    session.merge(rows, target)
+    session.create_table(rows, target)
+    assert held(spark, target) == [(1, "Aruba")]
+
+
+def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    target = f"delta.`{tmp_path}/t`"
+
+    def run() -> None:
+        lines = spark.readStream.schema(cleaning.RAW["user"]).json(f"{tmp_path}/in")
+        write = lines.writeStream.foreachBatch(
+            lambda batch, _: session.merge(cleaning.clean_users(batch), target)
+        )
+        query = write.option("checkpointLocation", f"{tmp_path}/c").trigger(availableNow=True).start()
+        query.awaitTermination()
+
+    record = '{{"ind": {}, "first_name": "{}", "date_joined": "2016-02-29 08:30:00", "_offset": {}}}\n'
+    (tmp_path / "in" / "a.json").write_text(record.format(1, "Ann", 0) + record.format(1, "Bea", 1))
+    run()
+    run()
+    (tmp_path / "in" / "b.json").write_text(record.format(1, "Ann", 0) + record.format(2, "Cay", 2))
+    run()
+    rows = spark.sql(f"SELECT ind, user_name FROM {target} ORDER BY ind").collect()
+    assert [tuple(row) for row in rows] == [(1, "Bea"), (2, "Cay")]
