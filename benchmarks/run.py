@@ -1,6 +1,6 @@
 """Measure the pipeline: `make bench` writes results.json and the table in README.md.
 
-Everything that is compared is measured in one run, because the same machine is faster or slower an hour later.
+What is compared is measured in one run: the same machine is faster or slower an hour later.
 It works on a state folder of its own and needs the lessons' API: lessons 00 to 06 run first.
 """
 
@@ -33,7 +33,7 @@ def timed(work: Callable[[], object]) -> Timed:
 
 
 class Memory(threading.Thread):
-    """Samples the resident memory of every process of this state folder, by part, and keeps the peaks in MB."""
+    """Samples the resident memory of every process of this state folder; keeps each part's peak in MB."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -109,7 +109,7 @@ def posting() -> dict:
 
 
 def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
-    """The loop most repositories have: a new engine a post, `LIMIT n, 1`, a request a row, without a session."""
+    """The loop most repositories have: a new engine a post, `LIMIT n, 1`, a request a row, no session."""
     import random
 
     import requests
@@ -137,23 +137,12 @@ def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
 
 def landing() -> dict:
     """Seconds from the first post of all samples until the last record is an object in S3."""
-    import boto3
-
-    from helpers import config, user_posting_emulation, wait
+    from helpers import config, counts, user_posting_emulation, wait
 
     cloud = config.use_target()
-    s3 = boto3.client("s3")
 
     def lines() -> int:
-        found = 0
-        for topic in cloud.names.topic.values():
-            pages = s3.get_paginator("list_objects_v2").paginate(
-                Bucket=cloud.names.bucket, Prefix=f"topics/{topic}/"
-            )
-            keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
-            bodies = (s3.get_object(Bucket=cloud.names.bucket, Key=key)["Body"].read() for key in keys)
-            found += sum(body.count(b"\n") for body in bodies)
-        return found
+        return sum(len(counts.in_s3(cloud.names.bucket, topic)) for topic in cloud.names.topic.values())
 
     settled = [0]
 
@@ -163,8 +152,8 @@ def landing() -> dict:
 
     wait.until(still, "what earlier measurements sent to land", seconds=300, every=8)
     began = time.perf_counter()
-    counts = user_posting_emulation.run("all")
-    sent = sum(one["accepted"] for one in counts.tables.values())
+    posted = user_posting_emulation.run("all")
+    sent = sum(one["accepted"] for one in posted.tables.values())
     wait.until(lambda: lines() == settled[0] + sent, "every record in S3", seconds=300, every=0.5)
     return {"records": sent, "seconds": round(time.perf_counter() - began, 1)}
 
@@ -262,7 +251,7 @@ def table(results: dict) -> str:
     lines = ["| what | measured |", "| --- | --- |"]
     lines += [f"| posting, {name} | {value:,.0f} records/s |" for name, value in rates.items()]
     lines.append(
-        f"| 500 a request against the classic loop | {results['posting']['ratio_500_to_classic']:,.0f} times |"
+        f"| 500 a request, the classic loop's | {results['posting']['ratio_500_to_classic']:,.0f} times |"
     )
     land = results["landing"]
     lines.append(f"| {land['records']:,} records from MySQL to objects in S3 | {land['seconds']} s |")
@@ -271,11 +260,9 @@ def table(results: dict) -> str:
         seconds = run["spark_clean_s"] + run["spark_answers_s"]
         lines.append(f"| {what}: clean and answer everything, Spark, session warm | {seconds:.1f} s |")
         lines.append(
-            f"| {what}: clean to tables, Spark against DuckDB, equal cell by cell | {run['clean_ratio']} times |"
+            f"| {what}: clean to tables, Spark's time over DuckDB's, equal cells | {run['clean_ratio']} |"
         )
-    lines.append(
-        f"| memory of everything at its peak, without Airflow | {results['memory_mb']['total'] / 1024:.1f} GiB |"
-    )
+    lines.append(f"| memory of everything at its peak | {results['memory_mb']['total'] / 1024:.1f} GiB |")
     return "\n".join(lines) + "\n"
 
 
@@ -296,9 +283,7 @@ def main() -> None:
         subprocess.run([*cloud, "up"], check=True)
         memory.start()
         for number in range(7):
-            subprocess.run(
-                [sys.executable, "-m", "runner.lessons", "lesson", f"{number:02}"], check=True
-            )
+            subprocess.run([sys.executable, "-m", "runner.lessons", "lesson", f"{number:02}"], check=True)
         for name, work in {"posting": posting, "landing": landing}.items():
             results[name] = work()
             print(name, json.dumps(results[name]), flush=True)

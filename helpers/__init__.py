@@ -1,1 +1,1 @@
-"""The small module that the notebooks import: the same code on a laptop, on the client machine and on Databricks."""
+"""What the notebooks import: the same code on a laptop, on the client machine and on Databricks."""

@@ -125,8 +125,10 @@ def use_target() -> Settings:
 
 
 def addresses() -> dict[str, str]:
-    """The endpoints that `use_target` has put into the environment; empty where boto3 finds AWS by itself."""
-    return {key: os.environ[key] for key in sorted(os.environ) if key.startswith(("AWS_ENDPOINT", "API_INVOKE"))}
+    """The endpoints that `use_target` has set; empty where boto3 finds AWS by itself."""
+    return {
+        key: os.environ[key] for key in sorted(os.environ) if key.startswith(("AWS_ENDPOINT", "API_INVOKE"))
+    }
 
 
 def _missing_on_aws(user: str, region: str) -> list[str]:

@@ -60,10 +60,10 @@ class Names:
         """EC2's TagSpecifications for a new resource of this kind."""
         return [{"ResourceType": kind, "Tags": [{"Key": "Name", "Value": name}, *self.tag_list]}]
 
-    def filters(self, name: str) -> list[dict]:
-        """EC2's Filters that find what `tagged` has marked."""
+    def filters(self, *names: str) -> list[dict]:
+        """EC2's Filters that find what `tagged` has marked with one of these names."""
         return [
-            {"Name": "tag:Name", "Values": [name]},
+            {"Name": "tag:Name", "Values": list(names)},
             *({"Name": f"tag:{key}", "Values": [value]} for key, value in self.tags.items()),
         ]
 

@@ -68,12 +68,16 @@ def alone(state: State) -> Iterator[None]:
         state.home.mkdir(parents=True, exist_ok=True)
         file = (state.home / ".lock").open("w")
     except OSError as error:
-        raise Stop(f"{state.home} cannot be written ({error.strerror}): free it or set LOCAL_CLOUD_HOME") from None
+        raise Stop(
+            f"{state.home} cannot be written ({error.strerror}): free it or set LOCAL_CLOUD_HOME"
+        ) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise Stop(f"another `local_cloud` command works on {state.home}; try again when it is done") from None
+            raise Stop(
+                f"another `local_cloud` command works on {state.home}; try again when it is done"
+            ) from None
         yield
 
 
@@ -97,7 +101,9 @@ def check(state: State) -> None:
         raise Stop(f"only {free / 2**30:.1f} GiB free at {state.home}: 2 GiB are needed; free some disk")
     memory = psutil.virtual_memory().available
     if memory < NEEDED_MEMORY:
-        raise Stop(f"only {memory / 2**30:.1f} GiB of memory available: 3 GiB are needed; close other programs")
+        raise Stop(
+            f"only {memory / 2**30:.1f} GiB of memory available: 3 GiB are needed; close other programs"
+        )
 
 
 def up(state: State) -> None:
@@ -135,7 +141,7 @@ def up(state: State) -> None:
 
 
 def bring_up(state: State, part: Part) -> str:
-    """Start one part and wait until it is ready; returns the seconds as text. Raises Stop with the log's tail."""
+    """Start one part and wait until it is ready; returns the seconds. Raises Stop with the log's tail."""
     began = time.monotonic()
     if part.before:
         part.before()
@@ -211,7 +217,7 @@ def reset(state: State) -> None:
     """Stop everything and delete all data, ports and secrets; programs, test state and reports stay."""
     supervise.shut_down(state)
     for entry in state.home.iterdir():
-        if entry.name in KEPT_BY_RESET and entry.parent == TOOLS.parent or entry.name == ".lock":
+        if (entry.name in KEPT_BY_RESET and entry.parent == TOOLS.parent) or entry.name == ".lock":
             continue
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     print(f"  all data of the local cloud in {os.path.relpath(state.home, ROOT)} is deleted")
@@ -220,30 +226,33 @@ def reset(state: State) -> None:
 def cloud_env(state: State) -> str:
     """The addresses that cross to the lessons; the same keys that an .env for AWS would hold."""
     at = {name: f"http://127.0.0.1:{state.port(name)}" for name in ("aws", "control", "gateway")}
-    return "\n".join(
-        f"{key}={value}"
-        for key, value in {
-            "PIPELINE_TARGET": "local",
-            "AWS_ENDPOINT_URL": at["aws"],
-            "AWS_ENDPOINT_URL_IAM": at["control"],
-            "AWS_ENDPOINT_URL_SSM": at["control"],
-            "AWS_ENDPOINT_URL_KAFKACONNECT": at["control"],
-            "AWS_ENDPOINT_URL_API_GATEWAY": at["gateway"],
-            "AWS_ENDPOINT_URL_APIGATEWAYV2": at["gateway"],
-            "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
-            "AWS_REGION": aws.REGION,
-            "AWS_DEFAULT_REGION": aws.REGION,
-            "AWS_ACCESS_KEY_ID": state.secret("reader_key_id"),
-            "AWS_SECRET_ACCESS_KEY": state.secret("reader_secret"),
-            "API_INVOKE_BASE": at["gateway"],
-            "SOURCE_URL": mariadb.source_url(state),
-            "CLIENT_HOME": state.path("client_machine"),
-            "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
-            "REST_PROXY": f"http://localhost:{state.port('rest_proxy')}",
-            "SINK_ZIP": SINK_ZIP,
-            "JAVA_HOME": tools.java_home(),
-        }.items()
-    ) + "\n"
+    return (
+        "\n".join(
+            f"{key}={value}"
+            for key, value in {
+                "PIPELINE_TARGET": "local",
+                "AWS_ENDPOINT_URL": at["aws"],
+                "AWS_ENDPOINT_URL_IAM": at["control"],
+                "AWS_ENDPOINT_URL_SSM": at["control"],
+                "AWS_ENDPOINT_URL_KAFKACONNECT": at["control"],
+                "AWS_ENDPOINT_URL_API_GATEWAY": at["gateway"],
+                "AWS_ENDPOINT_URL_APIGATEWAYV2": at["gateway"],
+                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+                "AWS_REGION": aws.REGION,
+                "AWS_DEFAULT_REGION": aws.REGION,
+                "AWS_ACCESS_KEY_ID": state.secret("reader_key_id"),
+                "AWS_SECRET_ACCESS_KEY": state.secret("reader_secret"),
+                "API_INVOKE_BASE": at["gateway"],
+                "SOURCE_URL": mariadb.source_url(state),
+                "CLIENT_HOME": state.path("client_machine"),
+                "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+                "REST_PROXY": f"http://localhost:{state.port('rest_proxy')}",
+                "SINK_ZIP": SINK_ZIP,
+                "JAVA_HOME": tools.java_home(),
+            }.items()
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ from pathlib import Path
 class Part:
     """One program: how it is started, what it needs first, and a real request that proves it ready.
 
-    `ready` raises any exception while the part is not ready. At `up`, `before` runs ahead of the start and `after`
-    once the part is ready; both are safe to repeat.
+    `ready` raises any exception while the part is not ready. At `up`, `before` runs ahead of the start and
+    `after` once the part is ready; both are safe to repeat.
     """
 
     name: str

@@ -35,7 +35,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
 
 def socket_path(state: State) -> Path:
-    """Supervisord's socket; a long state folder's would not fit, so it lives in the run folder by a short name."""
+    """Supervisord's socket; the path of a deep state folder would not fit, so it then lies in /tmp."""
     path = state.path("supervisor.sock")
     if len(str(path)) < 95:
         return path
@@ -109,7 +109,7 @@ def launch(state: State, parts: list[Part]) -> None:
 
 
 def shut_down(state: State, seconds: float = 40) -> list[str]:
-    """Stop every part in order and the supervisor; returns the names of left-over processes that were ended."""
+    """Stop every part in order and the supervisor; returns the names of left-overs that were ended."""
     daemon = state.path("supervisord.pid")
     if is_up(state):
         _call(state, "shutdown")

@@ -69,20 +69,21 @@ def pyspark_jars() -> Path:
 def fetch(name: str, pom: Path, into: Path, options: list[str]) -> None:
     """Copy the jars that a pom names and those they need into a folder; a new try resumes from the cache."""
     ivy = next(pyspark_jars().glob("ivy-*.jar"))
-    command = [str(java()), *options, "-jar", str(ivy), "-cache", str(TOOLS / "ivy" / name), "-ivy", str(pom)]
+    patience = [f"-Dsun.net.client.default{kind}Timeout=30000" for kind in ("Connect", "Read")]
+    command = [str(java()), *options, *patience, "-jar", str(ivy)]
+    command += ["-cache", str(TOOLS / "ivy" / name), "-ivy", str(pom)]
     command += ["-confs", "runtime", "-types", "jar", "bundle", "-retrieve"]
     command += [f"{into}/[artifact]-[revision](-[classifier]).[ext]"]
     for _ in range(2):
         done = subprocess.run(command, capture_output=True, text=True, cwd=into, check=False)
         if done.returncode == 0:
             return
+    said = done.stdout + done.stderr
     log = TOOLS / f"ivy-{name}.log"
-    log.write_text(done.stdout + done.stderr)
-    why = re.findall(
-        r"(?:ERROR|WARN)S?:? +(.*(?:Exception|not found|failed|error).*)", done.stdout + done.stderr
-    )
+    log.write_text(said)
+    why = re.search(r"[\w.]+Exception: [^)\n]*", said) or re.search(r"not found: .*", said)
     raise ToolError(
-        f"The jars of '{name}' could not be fetched from Maven Central: {why[0].strip() if why else ''}\n"
+        f"The jars of '{name}' could not be fetched from Maven Central: {why[0] if why else ''}\n"
         "Check the network (behind a proxy: JAVA_TOOL_OPTIONS='-Dhttps.proxyHost=... -Dhttps.proxyPort=...') "
         f"and run the same command again; what has arrived is kept. Log: {log}"
     )
@@ -104,6 +105,7 @@ def ensure_jars(progress: Progress = print) -> None:
                     shipped = {library(jar.name) for jar in pyspark_jars().glob("*.jar")}
                     for jar in [jar for jar in part.glob("*.jar") if library(jar.name) in shipped]:
                         jar.unlink()
+            shutil.rmtree(TOOLS / "ivy" / name, ignore_errors=True)  # only a download that broke off needs it
             progress(f"jars/{name}: {len(list((TOOLS / 'jars' / name).glob('*.jar')))} files")
 
         progress(f"fetching the jars of {', '.join(missing)} from Maven Central (about 2 minutes, once)")

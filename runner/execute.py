@@ -61,7 +61,8 @@ async def _execute(
     )
     # ipykernel then leaves child processes' output out of the cells, as it does under pytest.
     env = {**os.environ, "PYTEST_CURRENT_TEST": "lessons", "JUPYTER_PREFER_ENV_PATH": "1"}
-    task, stop = asyncio.current_task(), []
+    stop: list[int] = []
+    task = asyncio.current_task()
     assert task is not None
 
     def on_signal() -> None:

@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 from nbformat import NotebookNode
 
 from helpers import checkpoint
+from local_cloud.state import ROOT, State
 from runner import pages
 from runner.execute import (
     Failure,
@@ -27,7 +28,6 @@ from runner.execute import (
     write_if_changed,
 )
 from runner.report import counts_table, explain
-from local_cloud.state import ROOT, State
 
 TEAR_DOWN = "17"
 

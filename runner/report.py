@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from runner.execute import Failure
 from local_cloud.state import State
+from runner.execute import Failure
 
 STAGES = ("sent", "in topic", "in S3", "clean", "duplicates", "quarantined")
 ERROR_WORDS = ("ERROR", "FATAL", "CRITICAL", "Exception", "Traceback")

@@ -103,6 +103,8 @@ class Sink:
     def produce(self, topic: str, values: Iterable[bytes | None]) -> None:
         producer = self.producer()
         for value in values:
+            if len(producer) > 50_000:
+                producer.flush(20)
             producer.produce(topic, value, b"key")
             producer.poll(0)
         assert producer.flush(20) == 0

@@ -49,5 +49,3 @@ def client(state: State, service: str) -> boto3.client:
         aws_secret_access_key=state.secret("reader_secret"),
         config=Config(connect_timeout=2, read_timeout=20, retries={"total_max_attempts": 2}),
     )
-
-

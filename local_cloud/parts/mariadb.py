@@ -26,7 +26,11 @@ def binaries() -> tuple[Path, Path, list[Path]]:
     """The server program, the folder of its messages and help files, and its bootstrap SQL files."""
     found = _on_path()
     server = Path(found).resolve() if found else TOOLS / "mariadb" / "bin" / "mariadbd"
-    for share in (server.parents[1] / "share", server.parents[1] / "share" / "mysql", Path("/usr/share/mysql")):
+    for share in (
+        server.parents[1] / "share",
+        server.parents[1] / "share" / "mysql",
+        Path("/usr/share/mysql"),
+    ):
         scripts = [share / name for name in ("mariadb_system_tables.sql", "mariadb_system_tables_data.sql")]
         if not scripts[0].exists():
             scripts = [Path(str(script).replace("mariadb_system", "mysql_system")) for script in scripts]
@@ -87,6 +91,7 @@ max-connections=50
 """
     write_private(state.path("mariadb.cnf"), options)
     command = [str(server), f"--defaults-file={state.path('mariadb.cnf')}", *_as_root()]
+
     def before() -> None:
         if not (data / "mysql").exists():
             _bootstrap(state, command)

@@ -1,6 +1,6 @@
 """The door before the AWS emulator, in its own process: only callers who know a key of this cloud come in.
 
-ministack answers anybody. Access key ids here are random and kept private, so the id in the signature's scope serves
+ministack answers anybody. Access key ids here are random and kept private, so the id in the signature serves
 as the token; the signature itself is checked where something is executed (`control`, `gateway`, Kafka).
 """
 
@@ -19,7 +19,9 @@ from local_cloud.state import TOOLS, State
 
 Scope = MutableMapping[str, Any]
 CREDENTIAL = re.compile(rb"Credential=([A-Z0-9]+)(?:/|%2F)")
-REFUSED = b"<Error><Code>InvalidClientTokenId</Code><Message>This cloud does not know the key.</Message></Error>"
+REFUSED = (
+    b"<Error><Code>InvalidClientTokenId</Code><Message>This cloud does not know the key.</Message></Error>"
+)
 
 
 class Door:

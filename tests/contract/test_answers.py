@@ -6,15 +6,10 @@ import duckdb
 import pytest
 
 from data_samples import make_samples
-from helpers import cleaning, config, session
+from helpers import cleaning, config
 from tests import lesson_queries, reference
 
 SEEDS = (1, 22, 333)
-
-
-@pytest.fixture(scope="module")
-def spark():
-    return session.spark()
 
 
 def raw_folder(folder: Path, seed: int, posts: int = 3000) -> Path:

@@ -267,3 +267,19 @@ def test_objects_of_an_earlier_topic_of_the_name_are_not_taken_for_this_ones(sin
     wait_for(lambda: sink.task_states("again2") == ["FAILED"], what="the task gives up")
     trace = sink.rest("GET", "/connectors/again2/status").json()["tasks"][0]["trace"]
     assert "earlier topic of that name" in trace
+
+
+def test_two_writers_of_one_partition_write_each_offset_once(sink):
+    """As when a task that has lost its partition without knowing it goes on beside its successor."""
+    sink.create_topic("t.race")
+    shared = {"topics": "t.race", "rotate__schedule__interval__ms": "700", "timezone": "UTC"}
+    for name, size in (("one", "7"), ("two", "11")):
+        sink.connector(name, flush__size=size, **shared)
+        sink.wait_running(name)
+    for start in range(0, 1000, 50):
+        sink.numbers("t.race", start, start + 50)
+        time.sleep(0.1)
+    wait_for(lambda: sink.count("t.race") >= 1000, what="all records")
+    time.sleep(2)
+    assert sink.landed("t.race") == list(range(1000))
+    assert sink.task_states("one") == sink.task_states("two") == ["RUNNING"] * 3

@@ -37,7 +37,7 @@ SERIES = (
 )
 CLOSING = ("Your turn", "Solution", "Recap and next", "Clean up")
 STRIP = ("runs on", "real", "emulated", "stand-in", "minutes", "cost on aws")
-LONGEST_CELL, USUAL_CELL = 20, 8  # lines of code
+LONGEST_CELL, USUAL_CELL = 20, 10  # lines of code
 GOALS = range(2, 7)
 CELLS = range(15, 41)
 LONGEST_OUTPUT = 40  # lines of text, or rows of a table
@@ -281,7 +281,7 @@ def clean_outputs(book: Book) -> list[str]:
 
 
 def short_code(book: Book) -> list[str]:
-    """No code cell over 20 lines, half of them at most 8."""
+    """No code cell over 20 lines, half of them at most 10."""
     lengths = [len(cell.text.strip().splitlines()) for cell in book.code]
     wrong = [f"a code cell has {length} lines" for length in lengths if length > LONGEST_CELL]
     if lengths and median(lengths) > USUAL_CELL:

@@ -9,10 +9,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import checkpoint
+from local_cloud.state import State
 from runner import lessons
 from runner.execute import keep_equal_outputs, refresh_code
 from runner.report import counts_table, suspects
-from local_cloud.state import State
 
 
 @pytest.fixture

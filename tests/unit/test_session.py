@@ -1,9 +1,9 @@
 """The Spark session of this machine, and the tables that it writes."""
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -28,10 +28,10 @@ def test_settings_that_the_lessons_rely_on(spark: Any) -> None:
 
 
 def test_only_this_machine_can_reach_spark(spark: Any) -> None:
-    java = spark.sparkContext._gateway.proc.pid
-    sockets = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=False).stdout
-    listening = [line.split()[3] for line in sockets.splitlines() if f"pid={java}," in line]
-    assert all(address.startswith(("127.0.0.1:", "[::ffff:127.0.0.1]:", "[::1]:")) for address in listening)
+    java = psutil.Process(spark.sparkContext._gateway.proc.pid)
+    found = [each.laddr.ip for each in java.net_connections("inet") if each.status == psutil.CONN_LISTEN]
+    assert found
+    assert {address.removeprefix("::ffff:") for address in found} <= {"127.0.0.1", "::1"}
 
 
 def test_keys_come_from_the_environment_never_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

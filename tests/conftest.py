@@ -48,3 +48,15 @@ def _watched(session: Any, file: Path) -> tuple[Any, str]:
 def spark(started: Started) -> Any:
     """The session that `helpers.session` makes."""
     return started.session
+
+
+@pytest.fixture(scope="session")
+def source_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real MariaDB with an empty database."""
+    from local_cloud.parts import mariadb
+    from tests.jvm_servers import new_state, running
+
+    mariadb.ensure_binaries(print)
+    state = new_state(tmp_path_factory.mktemp("source"))
+    with running(mariadb.part(state), state):
+        yield mariadb.source_url(state)

@@ -1,0 +1,193 @@
+"""The whole cloud through its command: up, status, kill, down, reset, and two of them side by side."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pymysql
+import pytest
+from confluent_kafka.admin import NewTopic
+
+from helpers import wait
+from local_cloud import supervise
+from local_cloud.parts import aws, kafka, mariadb
+from local_cloud.state import ROOT, State, is_free
+
+REAL = ("mariadb", "kafka", "connect")
+
+
+def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m local_cloud` on a state folder of its own."""
+    environment = {**os.environ, "LOCAL_CLOUD_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-m", "local_cloud", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def processes(home: Path) -> list[psutil.Process]:
+    return supervise.leftovers(State(home))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cloud")
+    done = command(folder, "up")
+    assert done.returncode == 0, done.stderr
+    yield folder
+    command(folder, "down")
+
+
+def pid(home: Path, name: str) -> int:
+    return int(supervise.status(State(home))[name]["pid"])
+
+
+def test_status_asks_every_part(home: Path) -> None:
+    done = command(home, "status")
+    assert done.returncode == 0
+    assert done.stdout.count("works") == 6
+    assert "rest_proxy" in done.stdout  # off until a lesson enables it
+
+
+def test_up_again_starts_nothing_new(home: Path) -> None:
+    before = {name: pid(home, name) for name in REAL}
+    assert command(home, "up").returncode == 0
+    assert {name: pid(home, name) for name in REAL} == before
+
+
+def test_every_server_listens_on_loopback_only(home: Path) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in processes(home)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_secrets_are_for_the_owner_only(home: Path) -> None:
+    for name in ("secrets.json", "cloud.env", "iam/keys.properties", "iam/credentials", "mariadb.cnf"):
+        assert (home / name).stat().st_mode & 0o077 == 0, name
+
+
+def test_no_secret_on_a_command_line_or_in_a_log(home: Path) -> None:
+    state = State(home)
+    secrets = [
+        state.secret(name) for name in ("mariadb_reader", "kafka_admin", "reader_secret", "connect_rest")
+    ]
+    said = " ".join(" ".join(process.cmdline()) for process in processes(home))
+    said += "".join(log.read_text(errors="replace") for log in (home / "logs").glob("*.log"))
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_a_stranger_gets_nothing_from_the_emulator(home: Path) -> None:
+    import requests
+
+    assert requests.get(f"http://127.0.0.1:{State(home).port('aws')}/", timeout=5).status_code == 403
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_killed_part_comes_back_with_its_data(home: Path, name: str) -> None:
+    state = State(home)
+    with pymysql.connect(
+        host="127.0.0.1",
+        port=state.port("mariadb"),
+        user=mariadb.USER,
+        password=state.secret("mariadb_reader"),
+        database=mariadb.DATABASE,
+        autocommit=True,
+    ) as connection:
+        connection.cursor().execute(f"CREATE TABLE kept_{name} (n INT)")
+    kafka.admin(state).create_topics([NewTopic(f"kept-{name}", 1, 1)])[f"kept-{name}"].result()
+    old = pid(home, name)
+    os.kill(old, signal.SIGKILL)
+    wait.until(lambda: pid(home, name) not in (0, old), f"{name} to come back", seconds=30)
+    wait.until(lambda: command(home, "status").returncode == 0, "every part", seconds=90, every=1)
+    with pymysql.connect(
+        host="127.0.0.1",
+        port=state.port("mariadb"),
+        user=mariadb.USER,
+        password=state.secret("mariadb_reader"),
+        database=mariadb.DATABASE,
+    ) as connection:
+        connection.cursor().execute(f"SELECT * FROM kept_{name}")
+    assert f"kept-{name}" in kafka.admin(state).list_topics(timeout=20).topics
+
+
+def test_a_second_checkout_runs_beside_the_first(home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    try:
+        done = command(other, "up")
+        assert done.returncode == 0, done.stderr
+        assert "is taken" in done.stdout  # every preferred port belongs to the first one
+        assert not {State(home).port(name) for name in REAL} & {State(other).port(name) for name in REAL}
+        assert command(other, "reset").returncode == 0
+        assert processes(other) == []
+        assert [entry.name for entry in other.iterdir()] == [".lock"]
+    finally:
+        command(other, "down")
+    assert command(home, "status").returncode == 0
+
+
+def test_what_the_emulator_holds_survives_down_and_up(home: Path) -> None:
+    state = State(home)
+    aws.client(state, "kinesis").create_stream(StreamName="kept", ShardCount=1)
+    assert command(home, "down").returncode == 0
+    assert processes(home) == []
+    assert all(is_free(state.port(name)) for name in REAL)
+    assert command(home, "status").returncode == 1
+    assert command(home, "up").returncode == 0
+    assert aws.client(state, "kinesis").list_streams()["StreamNames"] == ["kept"]
+
+
+def test_orphans_of_a_killed_supervisor_are_ended(home: Path) -> None:
+    os.kill(int((home / "supervisord.pid").read_text()), signal.SIGKILL)
+    time.sleep(0.5)
+    done = command(home, "up")
+    assert done.returncode == 0, done.stderr
+    assert "ended what an earlier cloud left running" in done.stdout
+    assert command(home, "status").returncode == 0
+
+
+def test_a_part_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
+    folder = tmp_path / "broken"
+    (folder / "mariadb" / "mysql").mkdir(parents=True)  # looks made, and holds nothing
+    try:
+        done = command(folder, "up")
+        assert done.returncode == 1
+        assert "mariadb did not start" in done.stderr
+        assert "ERROR" in done.stderr  # the log's own words
+    finally:
+        command(folder, "down")
+
+
+def test_a_folder_that_cannot_be_written_is_named() -> None:
+    done = command(Path("/proc/nowhere"), "up")
+    assert done.returncode == 1
+    assert "/proc/nowhere cannot be written" in done.stderr
+
+
+def test_an_unknown_log_lists_the_known_ones(home: Path) -> None:
+    done = command(home, "logs", "nothing")
+    assert done.returncode == 1
+    assert "kafka" in done.stderr
+
+
+def test_one_command_at_a_time(home: Path) -> None:
+    import fcntl
+
+    with (home / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = command(home, "down")
+    assert done.returncode == 1
+    assert "another" in done.stderr
