@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import boto3
+from botocore.exceptions import BotoCoreError
 from dotenv import dotenv_values
 
 from helpers.names import Names
@@ -43,6 +45,13 @@ class Settings:
         """The address at which a deployed stage of a REST API is called."""
         base = self.invoke_base or f"https://{api_id}.execute-api.{self.region}.amazonaws.com"
         return f"{base}/{api_id}/{stage}" if self.invoke_base else f"{base}/{stage}"
+
+    @property
+    def bucket_location(self) -> dict:
+        """What `create_bucket` wants besides the name: nothing in us-east-1, the region elsewhere."""
+        if self.region == "us-east-1":
+            return {}
+        return {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
 
     def raw_path(self, table: str) -> str:
         """The folder of raw JSON of one table: the bucket's, or the one that RAW_PATH names."""
@@ -100,7 +109,7 @@ def use_target() -> Settings:
     region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""
     missing = [] if target == "local" or raw else _missing_on_aws(user, region)
     if missing:
-        raise ConfigError("Set in .env or the environment: " + "; ".join(missing))
+        raise ConfigError("Missing, in .env or the environment: " + "; ".join(missing))
     if target == "aws" and region:
         os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
     here = target == "local"
@@ -137,4 +146,15 @@ def _missing_on_aws(user: str, region: str) -> list[str]:
         missing.append("PIPELINE_USER (an id of your own: bucket names are global)")
     if not region:
         missing.append("AWS_REGION (for instance us-east-1)")
+    # On Databricks Unity Catalog gives the rights; a lesson that needs keys there too says so by itself.
+    if not in_databricks() and (reason := _no_credentials()):
+        missing.append(f"AWS credentials ({reason}): log in with `aws configure` or `aws sso login`")
     return missing
+
+
+def _no_credentials() -> str:
+    """Why boto3 has no credentials to sign with; empty when it finds some, wherever that is."""
+    try:
+        return "" if boto3.Session().get_credentials() else "boto3 finds none"
+    except BotoCoreError as error:  # a profile that does not exist, say
+        return str(error)

@@ -21,6 +21,7 @@ from local_cloud.state import PORTS, ROOT, TOOLS, State, write_private
 KEPT_BY_RESET = ("tools", "test", "run")
 NEEDED_MEMORY = 3 * 2**30  # bytes; everything with Airflow and Spark peaks below 5 GiB
 NEEDED_DISK = 2 * 2**30
+MOST_TRIES = 3  # processes of one part at `up`, the pause between two of them included
 SINK_ZIP = TOOLS / "s3-sink.zip"
 
 
@@ -115,7 +116,7 @@ def up(state: State) -> None:
         left = supervise.shut_down(state)
         if left:
             print(f"  ended what an earlier cloud left running: {', '.join(left)}")
-        state.choose_ports(list(PORTS))
+        state.choose_ports(list(PORTS), supervise.ports_of_others(state))
         state.make_secrets()
         if not state.path("iam", "keys.properties").exists():
             write_identities(state, [])  # `control` adds the roles as they are made, and keeps them
@@ -147,6 +148,7 @@ def bring_up(state: State, part: Part) -> str:
         part.before()
     supervise.start(state, part.name)
     error: Exception | None = None
+    pids: set[int] = set()
     while time.monotonic() - began < part.start_seconds:
         try:
             part.ready()
@@ -155,7 +157,8 @@ def bring_up(state: State, part: Part) -> str:
             return f"{time.monotonic() - began:.1f} s"
         except Exception as problem:  # whatever a part that is not ready yet may answer
             error = problem
-        if supervise.status(state).get(part.name, {}).get("statename") == "FATAL":
+        pids.add(supervise.status(state)[part.name]["pid"])
+        if len(pids) > MOST_TRIES:  # it ends again and again: more time will not help
             break
         time.sleep(0.1)
     text = f"{part.name} did not start ({error}). The end of {state.log(part.name)}:"

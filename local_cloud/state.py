@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import socket
+from collections.abc import Set
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,13 +96,15 @@ class State:
         """A secret made at the first `up`."""
         return str(self._secrets[name])
 
-    def choose_ports(self, names: list[str]) -> None:
-        """Keep each recorded port that is free, else take the preferred or any free one; write them down."""
-        taken = set(self._ports.values())
+    def choose_ports(self, names: list[str], others: Set[int] = frozenset()) -> None:
+        """Keep each recorded port that is free, else take the preferred or any free one; write them down.
+
+        `others` belong to another cloud of this machine, also while a part of it is being restarted.
+        """
+        taken = set(self._ports.values()) | others
         for name in names:
             wanted = self._ports.get(name, PORTS[name])
-            others = taken - {self._ports.get(name)}
-            if wanted in others or not is_free(wanted):
+            if wanted in taken - {self._ports.get(name)} | others or not is_free(wanted):
                 wanted = free_port(taken)
             self._ports[name] = wanted
             taken.add(wanted)

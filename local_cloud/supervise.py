@@ -1,6 +1,7 @@
 """Keep the parts running: supervisord restarts what was killed; order and readiness are ours."""
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -117,6 +118,7 @@ def shut_down(state: State, seconds: float = 40) -> list[str]:
         while (is_up(state) or daemon.exists()) and time.monotonic() < until:
             time.sleep(0.1)
     left = leftovers(state)
+    names = sorted({_mark(process)[1] for process in left} - {""})
     for process in left:
         process.send_signal(signal.SIGTERM)
     _, alive = psutil.wait_procs(left, timeout=20)
@@ -124,12 +126,19 @@ def shut_down(state: State, seconds: float = 40) -> list[str]:
         process.kill()
     psutil.wait_procs(alive, timeout=5)
     socket_path(state).unlink(missing_ok=True)
-    return sorted({_mark(process)[1] for process in left} - {""})
+    return names
 
 
 def leftovers(state: State) -> list[psutil.Process]:
     """This state folder's processes, whoever their parent is now; never those of another checkout."""
     return [p for p in psutil.process_iter() if p.pid != os.getpid() and _mark(p)[0] == str(state.home)]
+
+
+def ports_of_others(state: State) -> set[int]:
+    """Ports that other running clouds of this user have written down, listening or not."""
+    homes = {_mark(process)[0] for process in psutil.process_iter()} - {"", str(state.home)}
+    files = [Path(home, "ports.json") for home in homes]
+    return {int(port) for file in files if file.exists() for port in json.loads(file.read_text()).values()}
 
 
 def _mark(process: psutil.Process) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import NewTopic
 
 from helpers import wait
 from local_cloud import supervise
-from local_cloud.parts import aws, kafka, mariadb
+from local_cloud.parts import all_parts, aws, kafka, mariadb
 from local_cloud.state import ROOT, State, is_free
 
 REAL = ("mariadb", "kafka", "connect")
@@ -45,6 +45,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     assert done.returncode == 0, done.stderr
     yield folder
     command(folder, "down")
+
+
+def answers(state: State, name: str) -> bool:
+    [part] = [part for part in all_parts(state) if part.name == name]
+    try:
+        part.ready()
+    except Exception:
+        return False
+    return True
 
 
 def pid(home: Path, name: str) -> int:
@@ -112,7 +121,7 @@ def test_a_killed_part_comes_back_with_its_data(home: Path, name: str) -> None:
     old = pid(home, name)
     os.kill(old, signal.SIGKILL)
     wait.until(lambda: pid(home, name) not in (0, old), f"{name} to come back", seconds=30)
-    wait.until(lambda: command(home, "status").returncode == 0, "every part", seconds=90, every=1)
+    wait.until(lambda: answers(state, name), f"{name} to answer", seconds=90, every=0.5)
     with pymysql.connect(
         host="127.0.0.1",
         port=state.port("mariadb"),

@@ -392,7 +392,7 @@ def size(book: Book) -> list[str]:
 def short_outputs(book: Book) -> list[str]:
     """No output over 40 lines of text or rows of a table."""
     longest = [
-        (max(text.count("\n"), text.count("<tr") - 1), cell.count)
+        (text.count("<tr") - 1 if "<tr" in text else text.count("\n"), cell.count)
         for cell in book.code
         for text in output_texts(cell)
         if "<tr" in text or "</" not in text

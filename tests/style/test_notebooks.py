@@ -97,7 +97,7 @@ def elsewhere(book: Book) -> None:
 
 def all_long(book: Book) -> None:
     for cell in book.code:
-        cell.text = "x = 1\n" * 9
+        cell.text = "x = 1\n" * 11
 
 
 def too_few(book: Book) -> None:
@@ -113,7 +113,7 @@ BROKEN = [
     ("strip", first("stand-in", "fake")),
     ("map_image", first("map_04", "map_05")),
     ("first_code", lambda book: replace(book.code[0], "config.use_target()", "config")),
-    ("first_code", lambda book: setattr(book.code[0], "text", "use_target()\n" * 9)),
+    ("first_code", lambda book: setattr(book.code[0], "text", "use_target()\n" * 11)),
     ("learn_are_headings", first("- Start it\n- Call it", "- Call it\n- Start it")),
     ("anatomy", last("## Recap and next", "## The end")),
     ("anatomy", last("Next:", "## More\n\nNext:")),

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from helpers import tables
+from helpers import delivery, tables
 from helpers import user_posting_emulation as emulation
 from helpers.names import TABLES
 from helpers.posting import Sender
@@ -216,7 +216,7 @@ def test_bad_arguments_are_refused(argv: list[str], capsys: Any) -> None:
 
 
 def test_rate_follows_a_timetable_that_does_not_drift(sink: Sink, options: Any) -> None:
-    pace = emulation._pace(10, None, 0)
+    pace = delivery.pace(10, None, 0)
     time.sleep(0.3)
     assert pace(10) == pytest.approx(0.7, abs=0.1)
     assert pace(2) == 0
