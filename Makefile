@@ -38,7 +38,7 @@ run: no-aws setup  ## the whole pipeline: every lesson in order, then a summary 
 
 test: no-aws setup lint  ## every test; the notebooks must reproduce their committed outputs
 	@$(IN_TEST) $(CLOUD) reset
-	@$(PYTEST) tests
+	@$(PYTEST) -m "not soak" tests
 	@$(IN_TEST) $(CLOUD) up
 	@$(IN_TEST) $(PYTEST) $(NBVAL) notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
 

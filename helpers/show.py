@@ -10,8 +10,8 @@ import matplotlib.pyplot as plt
 
 INK, RED, SOFT = "#2b2b2b", "#c8232c", "#d9d3cc"
 MASKS = (
-    (re.compile(r"\b\d{12}\b"), "<account>"),
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(-\d+)?"), "<id>"),
+    (re.compile(r"\b\d{12}\b"), "<account>"),
     (re.compile(r"(:(?:cluster|topic|group)/[\w-]+/)[0-9a-f]{8}\b"), r"\1<id>"),
     (re.compile(r"\b(vpc|subnet|sg|i|igw|rtb|nat|eipalloc|vpce|ami)-[0-9a-f]{8,17}\b"), r"\1-<id>"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\s\"',]*"), "<time>"),

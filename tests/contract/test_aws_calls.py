@@ -1,0 +1,121 @@
+"""Every AWS call of the lessons, made under PIPELINE_TARGET=aws, passes the checks that AWS would make.
+
+The lessons run on a fresh local cloud that only answers; `aws_watch` checks what AWS would have been asked.
+Write the list of operations anew with: UPDATE_OPERATIONS=1 pytest tests/contract/test_aws_calls.py
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from dotenv import dotenv_values
+
+from runner.execute import execute
+from tests.operations import answered_by, lessons, table
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = ROOT / "local_cloud" / "operations.md"
+USER = "0r0wan7"  # begins with a digit, as the default user does: names that need a letter add one
+STARTUP = "from tests import aws_watch\naws_watch.install()\n"
+# Wrong on purpose, shown to IAM's simulator only: how the complaints begin. One that never comes fails too.
+SIMULATED = ("03_ec2_kafka_client", "iam.SimulateCustomPolicy")
+MEANT = {
+    (*SIMULATED, "PolicyInputList: statement 1: "),
+    (*SIMULATED, "PolicyInputList: kafka-cluster:"),
+}
+
+
+def local_cloud(home: Path, word: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local_cloud", word],
+        cwd=ROOT,
+        env={**os.environ, "LOCAL_CLOUD_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def surroundings(home: Path, folder: Path) -> dict[str, str]:
+    """What a reader's .env would hold for AWS, the endpoints that answer, and the watch's own settings."""
+    found = {key: value or "" for key, value in dotenv_values(home / "cloud.env").items()}
+    # Read by helpers.config for the local target only; here they would hide what AWS gets.
+    here = {name: found.pop(name) for name in ("CLIENT_HOME", "KAFKA_SECURITY_PROTOCOL", "REST_PROXY")}
+    gateway = found.pop("API_INVOKE_BASE")
+    words = {
+        "/home/ec2-user": here["CLIENT_HOME"],
+        "SASL_SSL": here["KAFKA_SECURITY_PROTOCOL"],
+        "http://localhost:8082": here["REST_PROXY"],
+    }
+    watch = {
+        "AWS_WATCH_LOG": str(folder / "calls"),
+        "LOCAL_WORDS": json.dumps(words),
+        "LOCAL_GATEWAY": gateway,
+    }
+    user = {"PIPELINE_TARGET": "aws", "PIPELINE_USER": USER, "LOCAL_CLOUD_HOME": str(home)}
+    unset = dict.fromkeys(("RAW_PATH", "TABLES_PATH", "CATALOG", "SCHEMA"), "")
+    return {**found, **unset, **watch, **user, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
+
+
+@pytest.fixture(scope="module")
+def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
+    """Every call of every lesson, in order."""
+    home, folder = tmp_path_factory.mktemp("cloud"), tmp_path_factory.mktemp("watch")
+    (folder / "sitecustomize.py").write_text(STARTUP)
+    (folder / "calls").touch()
+    local_cloud(home, "up")
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                patch.delenv(name)
+            for name, value in surroundings(home, folder).items():
+                patch.setenv(name, value)
+            for path in lessons():
+                patch.setenv("AWS_WATCH_NOTEBOOK", path.stem)
+                book = nbformat.read(path, as_version=4)
+                failure = execute(book, path.parent, folder / "kernel.log", lambda _: None)
+                assert failure is None, f"{path.stem}, cell {failure.cell}: {failure.error}\n{failure.source}"
+        yield [json.loads(line) for line in (folder / "calls").read_text().splitlines()]
+    finally:
+        local_cloud(home, "down")
+
+
+def test_every_call_is_one_that_aws_would_take(calls: list[dict[str, Any]]) -> None:
+    found = {
+        (call["notebook"], f"{call['service']}.{call['operation']}", complaint)
+        for call in calls
+        for complaint in call["complaints"]
+    }
+    meant = {(one, known) for one in found for known in MEANT if ": ".join(one).startswith(": ".join(known))}
+    wrong = sorted(found - {one for one, _ in meant})
+    assert not wrong, "\n".join(": ".join(one) for one in wrong)
+    assert {known for _, known in meant} == MEANT, "a mistake shown on purpose is gone"
+
+
+def test_the_policies_of_the_lessons_were_linted(calls: list[dict[str, Any]]) -> None:
+    put = {call["operation"] for call in calls if call["policies"]}
+    assert {"CreateRole", "PutRolePolicy", "SimulateCustomPolicy"} <= put
+
+
+def test_every_lesson_with_a_client_was_seen_calling(calls: list[dict[str, Any]]) -> None:
+    assert {call["notebook"] for call in calls} == {path.stem for path in lessons()}
+
+
+def test_every_operation_has_a_part_that_answers_it(calls: list[dict[str, Any]]) -> None:
+    assert all(answered_by(call["service"], call["operation"]) for call in calls)
+
+
+def test_the_list_of_operations_is_current(calls: list[dict[str, Any]]) -> None:
+    counted = Counter((call["notebook"], call["service"], call["operation"]) for call in calls)
+    text = table(counted)
+    if os.environ.get("UPDATE_OPERATIONS"):
+        OPERATIONS.write_text(text)
+    assert OPERATIONS.read_text() == text, "write it anew: UPDATE_OPERATIONS=1, see the top of this file"
