@@ -1,7 +1,9 @@
 """The REST proxy of the client machine: started once `systemctl start kafka-rest` has been called there."""
 
 import http.client
+import re
 import sys
+from pathlib import Path
 
 from local_cloud.part import Part
 from local_cloud.state import State
@@ -29,13 +31,26 @@ def part(state: State) -> Part:
         finally:
             connection.close()
 
+    def before() -> None:
+        follow_the_broker(folder / "kafka-rest.properties", state.port("kafka"))
+
     return Part(
         "rest_proxy",
         "stand-in",
         "Kafka REST proxy",
         command,
         ready,
+        before=before,
         ports=("rest_proxy",),
         needs=("control",),
         autostart=env_file.exists(),
     )
+
+
+def follow_the_broker(properties: Path, port: int) -> None:
+    """Put the broker's present port into the reader's file; on AWS an address stays, here a port may go."""
+    if properties.exists():
+        text = properties.read_text()
+        now = re.sub(r"(?m)^(bootstrap\.servers=127\.0\.0\.1):\d+$", rf"\1:{port}", text)
+        if now != text:
+            properties.write_text(now)
