@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
-import pymysql
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from helpers import wait
+from helpers import tables, wait
 from local_cloud import supervise
 from local_cloud.parts import all_parts, aws, kafka, mariadb
 from local_cloud.state import ROOT, State, is_free
@@ -54,6 +53,12 @@ def answers(state: State, name: str) -> bool:
     except Exception:
         return False
     return True
+
+
+def query(state: State, statement: str) -> None:
+    """Run one SQL statement on the source database over a new connection."""
+    with tables.engine(mariadb.source_url(state)).begin() as connection:
+        connection.exec_driver_sql(statement)
 
 
 def pid(home: Path, name: str) -> int:
@@ -108,28 +113,13 @@ def test_a_stranger_gets_nothing_from_the_emulator(home: Path) -> None:
 @pytest.mark.parametrize("name", REAL)
 def test_a_killed_part_comes_back_with_its_data(home: Path, name: str) -> None:
     state = State(home)
-    with pymysql.connect(
-        host="127.0.0.1",
-        port=state.port("mariadb"),
-        user=mariadb.USER,
-        password=state.secret("mariadb_reader"),
-        database=mariadb.DATABASE,
-        autocommit=True,
-    ) as connection:
-        connection.cursor().execute(f"CREATE TABLE kept_{name} (n INT)")
+    query(state, f"CREATE TABLE kept_{name} (n INT)")
     kafka.admin(state).create_topics([NewTopic(f"kept-{name}", 1, 1)])[f"kept-{name}"].result()
     old = pid(home, name)
     os.kill(old, signal.SIGKILL)
     wait.until(lambda: pid(home, name) not in (0, old), f"{name} to come back", seconds=30)
     wait.until(lambda: answers(state, name), f"{name} to answer", seconds=90, every=0.5)
-    with pymysql.connect(
-        host="127.0.0.1",
-        port=state.port("mariadb"),
-        user=mariadb.USER,
-        password=state.secret("mariadb_reader"),
-        database=mariadb.DATABASE,
-    ) as connection:
-        connection.cursor().execute(f"SELECT * FROM kept_{name}")
+    query(state, f"SELECT * FROM kept_{name}")
     assert f"kept-{name}" in kafka.admin(state).list_topics(timeout=20).topics
 
 
