@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import requests
 
 from helpers.config import Settings
+from helpers.names import Names
 
 Row = dict[str, Any]
 KAFKA_JSON = "application/vnd.kafka.json.v2+json"
@@ -25,6 +26,7 @@ PASSING = {408, 429, 500, 502, 503, 504}
 LONGEST_PAUSE = 60.0  # seconds between two tries, also where Retry-After asks for more
 ADVICE = {
     403: "missing or wrong API key, or no such stage: see lesson 05 (on AWS a new key takes minutes to work)",
+    400: "no such stream, or a record that the template cannot turn into JSON: lesson 13 has both",
     404: "no such topic or path: lesson 03 makes the topics, lesson 05 the path {proxy+}",
     415: "the Content-Type did not reach the proxy: the integration of lesson 05 must pass it on",
     422: "the proxy does not accept this payload: lesson 04 shows the form of one",
@@ -44,12 +46,17 @@ class Refusal(NamedTuple):
 
 @dataclass(frozen=True)
 class Wire:
-    """How `encode(rows, key column)` writes for one kind of API, and `read(answer)` tells of each record."""
+    """One kind of API: `encode(rows, key column)` writes, `read(answer)` tells of each record.
+
+    `paths` gives each table's path from the pipeline's names; a body is at most `most` bytes.
+    """
 
     method: str
     content_type: str
     encode: Callable[[Sequence[Row], str], bytes]
     read: Callable[[Any], list[Refusal | None]]
+    paths: Callable[[Names], dict[str, str]]
+    most: int = 10 * 2**20  # what API Gateway takes
 
 
 @dataclass
@@ -91,7 +98,12 @@ def failed(answer: Any) -> list[int]:
     return [index for index, refusal in enumerate(kafka_read(answer)) if refusal]
 
 
-KAFKA = Wire("POST", KAFKA_JSON, kafka_payload, kafka_read)
+def kafka_paths(names: Names) -> dict[str, str]:
+    """Where each table's records go: its topic, by the REST proxy."""
+    return {table: f"/topics/{topic}" for table, topic in names.topic.items()}
+
+
+KAFKA = Wire("POST", KAFKA_JSON, kafka_payload, kafka_read, kafka_paths)
 
 
 @dataclass
@@ -128,7 +140,10 @@ class Sender:
         left, outcome, error = list(rows), Outcome(), ""
         for attempt in range(self.tries if left else 0):
             pause = 0.0
-            answer = self._post(path, self.wire.encode(left, key))
+            body = self.wire.encode(left, key)
+            if len(body) > self.wire.most:
+                return self._halves(path, left, key, outcome)
+            answer = self._post(path, body)
             if isinstance(answer, str):
                 error = answer
             elif answer.status_code == 200:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from helpers import config, tables
 from helpers.delivery import COUNTED, Counts, deliver, pace, read, unsent
-from helpers.posting import PostingError, Sender, find_api
+from helpers.posting import KAFKA, PostingError, Sender, Wire, find_api
 
 
 def run(
@@ -32,11 +32,12 @@ def run(
     cloud: config.Settings | None = None,
     source: Engine | None = None,
     sender: Sender | None = None,
+    wire: Wire = KAFKA,
 ) -> Counts:
     """Post `posts` (a number, "all" or "forever"), or what a file of unsent records holds, and count.
 
-    `rate` in posts/s, `batch` in posts a request, `jitter` in seconds. Ctrl-C finishes the batch in flight.
-    Raises ValueError for a wrong argument, PostingError where there is no API.
+    `rate` in posts/s, `batch` in posts a request, `jitter` in seconds; `wire` is the kind of API. Ctrl-C
+    finishes the batch in flight. Raises ValueError for a wrong argument, PostingError where there is no API.
     """
     cloud = cloud or config.use_target()
     size = batch or (1 if jitter else min(500, math.ceil(rate / 10)) if rate else 500)
@@ -45,9 +46,9 @@ def run(
         if resend
         else read(source or tables.engine(cloud.source_url), posts, seed, size)
     )
-    sender = sender or Sender(*find_api(cloud))
+    sender = sender or Sender(*find_api(cloud), wire=wire)
     sender.stop.clear()
-    paths = {table: f"/topics/{topic}" for table, topic in cloud.names.topic.items()}
+    paths = sender.wire.paths(cloud.names)
 
     def finish(*_: object) -> None:
         sender.stop.set()
@@ -89,11 +90,16 @@ def _number(kind: type) -> Callable[[str], Any]:
     return parse
 
 
-def main(argv: Sequence[str] | None = None, **options: Any) -> int:
+def main(
+    argv: Sequence[str] | None = None,
+    run: Callable[..., Counts] = run,
+    name: str = "user_posting_emulation",
+    **options: Any,
+) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=100),  # the same on every screen
-        prog="python -m helpers.user_posting_emulation",
+        prog=f"python -m helpers.{name}",
         description="Emulate users who post: a record in each of the three tables goes through the API.",
         epilog="Exit code: 0 everything accepted, 1 something failed, 2 could not start, 130 after Ctrl-C"
         " (which finishes the batch in flight). What failed is kept in a file for --resend.",
