@@ -62,10 +62,10 @@ class ControlPlane:
         snapshot = None
         self._refuse_stage_options(body)
         integration = INTEGRATION.fullmatch(request.path)
-        if integration and request.method == "PUT":
-            api, resource, method = integration.groups()
-            check = self.definitions.check_integration
-            await asyncio.to_thread(check, api, resource, method, json.loads(body))
+        if integration and request.method in ("PUT", "PATCH"):
+            known, (api, resource, method) = self.definitions, integration.groups()
+            change = known.check_integration if request.method == "PUT" else known.without_pointers
+            body = await asyncio.to_thread(change, api, resource, method, body)
         if deployment and request.method == "POST":
             try:
                 snapshot = await asyncio.to_thread(self.definitions.read, deployment[1])

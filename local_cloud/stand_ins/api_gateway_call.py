@@ -1,7 +1,7 @@
 """One call of a deployed method: what integrations get, how parameters map, how API Gateway refuses."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_plus
 from uuid import uuid4
@@ -16,6 +16,9 @@ RESPONSES = {
         "Missing Authentication Token",
         "MissingAuthenticationTokenException",
     ),
+    # AWS adds its parser's words to this one.
+    "BAD_REQUEST_BODY": (400, "Could not parse request body into json", "BadRequestException"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "Unsupported Media Type", "BadRequestException"),
     "REQUEST_TOO_LARGE": (413, "Request Too Long", "RequestTooLargeException"),
     "THROTTLED": (429, "Too Many Requests", "TooManyRequestsException"),
     "QUOTA_EXCEEDED": (429, "Limit Exceeded", "LimitExceededException"),
@@ -45,6 +48,9 @@ class Call:
     path_parameters: dict[str, str]
     query: str
     method: dict[str, Any]
+    stage: str
+    resource_path: str
+    request_id: str = field(default_factory=lambda: str(uuid4()))
 
     @property
     def integration(self) -> dict[str, Any]:
@@ -95,6 +101,34 @@ def unknown_mapping(method: dict[str, Any]) -> str | None:
         if not (SOURCE.fullmatch(source) and source in declared) and source[:1] + source[-1:] != "''":
             return str(source)
     return None
+
+
+def unknown_response(method: dict[str, Any], source: re.Pattern[str]) -> str | None:
+    """The first thing in the integration responses that this stand-in cannot do or AWS refuses; else None."""
+    for status, response in (method["methodIntegration"].get("integrationResponses") or {}).items():
+        try:
+            re.compile(response.get("selectionPattern") or "")
+        except re.error as error:
+            return f"the selection pattern {response['selectionPattern']!r}: {error}"
+        declared = (method.get("methodResponses") or {}).get(status, {}).get("responseParameters") or {}
+        for target, value in (response.get("responseParameters") or {}).items():
+            if not source.fullmatch(value):
+                return f"the response mapping {value}"
+            if target not in declared:
+                return f"{target}, which the method response {status} does not declare"
+    return None
+
+
+def chosen_response(integration: dict[str, Any], status: int | None) -> tuple[int, dict[str, Any]] | None:
+    """The integration response whose pattern covers a status, else the one without a pattern."""
+    default = None
+    for code, response in (integration.get("integrationResponses") or {}).items():
+        pattern = response.get("selectionPattern")
+        if pattern and re.fullmatch(pattern, str(status)):
+            return int(code), response
+        if not pattern:
+            default = int(code), response
+    return default
 
 
 def refuse(error: GatewayError, gateway_responses: dict[str, dict[str, Any]]) -> web.Response:

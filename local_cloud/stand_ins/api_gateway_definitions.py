@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from local_cloud.parts import aws
-from local_cloud.stand_ins import integration_http_proxy, integration_mock
+from local_cloud.stand_ins import integration_http_proxy, integration_kinesis, integration_mock
 from local_cloud.stand_ins.api_gateway_call import RESPONSES, unknown_mapping
 from local_cloud.stand_ins.http import AwsError
 from local_cloud.stand_ins.integration_http_proxy import Target
@@ -95,19 +95,40 @@ class Definitions:
             "responses": {r["responseType"]: r for r in customised if not r.get("defaultResponse")},
         }
 
-    def check_integration(self, api_id: str, resource_id: str, method: str, given: dict[str, Any]) -> None:
-        """AwsError for what AWS refuses already at PutIntegration and the emulator takes."""
+    def check_integration(self, api_id: str, resource_id: str, method: str, body: bytes) -> bytes:
+        """The body as it came; AwsError for what AWS refuses at PutIntegration and the emulator takes."""
+        given = json.loads(body)
         if given.get("type") != "MOCK" and not given.get("httpMethod"):
             raise AwsError("BadRequestException", "Enumeration value for HttpMethod must be non-empty")
+        if given.get("type") == "AWS" and not re.match(r"arn:aws:.+:(action|path)/", given.get("uri") or ""):
+            raise AwsError("BadRequestException", "AWS ARN for integration must contain path or action")
+        if given.get("type") == "AWS" and ":lambda:" not in given["uri"] and not given.get("credentials"):
+            raise AwsError("BadRequestException", "Role ARN must be specified for AWS integrations")
         try:
             found = self.client.get_method(restApiId=api_id, resourceId=resource_id, httpMethod=method)
         except self.client.exceptions.NotFoundException:
-            return  # the emulator says so itself
+            return body  # the emulator says so itself
         wrong = unknown_mapping({**found, "methodIntegration": given})
         if wrong:
             message = "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
             message += f"[Invalid mapping expression parameter specified: {wrong}]"
             raise AwsError("BadRequestException", message)
+        return body
+
+    def without_pointers(self, api_id: str, resource_id: str, method: str, body: bytes) -> bytes:
+        """A patch of an integration with whole maps in place of `application~1json`, which the emulator
+        takes for a name."""
+        given = json.loads(body)
+        where = {"restApiId": api_id, "resourceId": resource_id, "httpMethod": method}
+        now = self.client.get_integration(**where) if b"~1" in body else {}
+        for operation in given.get("patchOperations", []):
+            field, _, key = operation["path"].strip("/").partition("/")
+            if "~1" in key:
+                values = now.setdefault(field, {})
+                values.pop(key := key.replace("~1", "/"), None)
+                values |= {key: operation.get("value")} if operation["op"] != "remove" else {}
+                operation |= {"op": "replace", "path": f"/{field}", "value": values}
+        return json.dumps(given).encode()
 
     def check(self, snapshot: dict[str, Any]) -> None:
         """AwsError (BadRequestException) names the first thing that AWS or this stand-in would not deploy."""
@@ -142,9 +163,10 @@ class Definitions:
         kind = method["methodIntegration"]["type"]
         if kind == "HTTP_PROXY":
             return integration_http_proxy.cannot(method, self.links)
-        if kind == "MOCK":
-            return integration_mock.cannot(method)
-        return f"the integration type {kind} (it does HTTP_PROXY and MOCK)"
+        checks = {"MOCK": integration_mock.cannot, "AWS": integration_kinesis.cannot}
+        if kind not in checks:
+            return f"the integration type {kind} (it does HTTP_PROXY, MOCK and AWS with Kinesis)"
+        return checks[kind](method)
 
     def keep(self, api_id: str, deployment_id: str, snapshot: dict[str, Any]) -> None:
         """Write down what this deployment serves from now on."""

@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
-from uuid import uuid4
 
 import aiohttp
 from aiohttp import web
 
-from local_cloud.stand_ins import integration_http_proxy, integration_mock
+from local_cloud.stand_ins import integration_http_proxy, integration_kinesis, integration_mock
 from local_cloud.stand_ins.api_gateway_call import Call, GatewayError, refuse
 from local_cloud.stand_ins.api_gateway_definitions import Definitions
 from local_cloud.stand_ins.integration_http_proxy import Target
@@ -96,6 +95,7 @@ class Stages:
 
     def __init__(self, definitions: Definitions, session: aiohttp.ClientSession) -> None:
         self.definitions, self.session, self.limits = definitions, session, Limits()
+        self.kinesis = integration_kinesis.Kinesis(definitions.state, session)
 
     async def execute(self, request: web.Request) -> web.Response:
         """Answer a call of `/{api}/{stage}/{path}?{query}` as API Gateway would."""
@@ -115,8 +115,9 @@ class Stages:
             resource_path, method, parameters = found
             await self._admit(request, method, api_id, stage, resource_path)
             body = await self._body(request)
-            answer = await self._run(Call(request, body, api_id, parameters, query, method))
-            answer.headers.setdefault("x-amzn-RequestId", str(uuid4()))
+            call = Call(request, body, api_id, parameters, query, method, stage_name, resource_path)
+            answer = await self._run(call)
+            answer.headers.setdefault("x-amzn-RequestId", call.request_id)
             return answer
         except GatewayError as error:
             if error.reason:
@@ -169,6 +170,8 @@ class Stages:
     async def _run(self, call: Call) -> web.Response:
         if call.integration["type"] == "MOCK":
             return integration_mock.run(call)
+        if call.integration["type"] == "AWS":
+            return await self.kinesis.run(call)
         return await integration_http_proxy.run(call, self.session, self._target)
 
     async def _target(self, link_id: str, balancer: str, port: int) -> Target:
