@@ -48,9 +48,12 @@ def part(state: State) -> Part:
 
 
 def follow_the_broker(properties: Path, port: int) -> None:
-    """Put the broker's present port into the reader's file; on AWS an address stays, here a port may go."""
+    """Put the broker's present port into the reader's file; on AWS an address stays, here a port may go.
+
+    A port below 1000 never was the broker's: lesson 04 writes one on purpose, where nobody listens.
+    """
     if properties.exists():
         text = properties.read_text()
-        now = re.sub(r"(?m)^(bootstrap\.servers=127\.0\.0\.1):\d+$", rf"\1:{port}", text)
+        now = re.sub(r"(?m)^(bootstrap\.servers=127\.0\.0\.1):\d{4,}$", rf"\1:{port}", text)
         if now != text:
             properties.write_text(now)

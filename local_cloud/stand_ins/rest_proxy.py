@@ -1,6 +1,8 @@
 """Stand-in for Confluent's Kafka REST proxy, API v2: produce JSON with keys, list topics and their metadata.
 
 Any local user may post, as any host of the VPC may on AWS; a web page may not: its Host or type is refused.
+A POST to an unknown topic is 404 with 40401 at once, as documented; Confluent's own looks for the topic for
+producer.max.block.ms and then says 50003 for each record, as both do when no broker can be reached.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from aiohttp import web
 from confluent_kafka import KafkaError, KafkaException
 
 from local_cloud.stand_ins.http import host_guard, serve
-from local_cloud.stand_ins.rest_proxy_kafka import Kafka, client_settings, exact_json, properties
+from local_cloud.stand_ins.rest_proxy_kafka import Kafka, client_settings, exact_json, properties, waits
 
 V2 = "application/vnd.kafka.v2+json"
 JSON_V2 = "application/vnd.kafka.json.v2+json"
@@ -133,7 +135,12 @@ async def produce(request: web.Request) -> web.Response:
     try:
         partitions = await kafka.partitions_of(topic)
     except KafkaException as error:
-        raise refusal(error.args[0], topic) from None
+        refused = refusal(error.args[0], topic)
+        if refused.code != 50003:
+            raise refused from None
+        said = f"Topic {topic} not present in metadata after {kafka.block_ms} ms."
+        entry = {"partition": None, "offset": None, "error_code": refused.code, "error": said}
+        return produced([entry] * len(records))
     default = wanted_partition(request, partitions) if "partition" in request.match_info else -1
     if kafka.fatal:
         await asyncio.to_thread(kafka.renew)
@@ -149,7 +156,12 @@ async def produce(request: web.Request) -> web.Response:
         raise RestError(40401, "Topic not found.")
     # Confluent answers 401 or 403 when one record was refused for that; other errors stand inside a 200.
     status = 401 if 40101 in codes else 403 if 40301 in codes else 200
-    return answer({"offsets": batch.answers, "key_schema_id": None, "value_schema_id": None}, status)
+    return produced(batch.answers, status)
+
+
+def produced(entries: Sequence[dict[str, Any] | None], status: int = 200) -> web.Response:
+    """The answer to a produce request: one entry a record, in the request's order."""
+    return answer({"offsets": entries, "key_schema_id": None, "value_schema_id": None}, status)
 
 
 def parse(body: bytes) -> list[dict[str, Any]]:
@@ -282,12 +294,13 @@ def main() -> None:
     if given.env_file:
         os.environ.update(properties(given.env_file.read_text()))
     try:
-        settings = client_settings(properties(given.properties.read_text()))
+        file = properties(given.properties.read_text())
+        kafka = Kafka(client_settings(file), *waits(file))
     except (OSError, ValueError) as error:
         print(f"{given.properties}: {error}", flush=True)
         time.sleep(3)  # the supervisor starts it again at once
         raise SystemExit(1) from None
-    serve(application(Kafka(settings), given.port), given.port)
+    serve(application(kafka, given.port), given.port)
 
 
 if __name__ == "__main__":

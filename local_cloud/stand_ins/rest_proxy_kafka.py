@@ -24,8 +24,13 @@ NEEDED = {
     "client.sasl.client.callback.handler.class": "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
 }
 PROTOCOLS = ("SASL_SSL", "SASL_PLAINTEXT")
-DELIVERY_SECONDS = 5  # then a record counts as not accepted: well below API Gateway's 29 s
-METADATA_SECONDS = 4
+# Milliseconds where the file does not say: well below API Gateway's 29 s (Confluent's are minutes).
+WAITS = {
+    "producer.max.block.ms": "4000",  # until a broker answers
+    "producer.request.timeout.ms": "4000",
+    "producer.delivery.timeout.ms": "5000",  # then a record counts as not accepted
+}
+METADATA_SECONDS = 4  # for everything that is no record
 QUIET_SECONDS = 60  # the same trouble is logged once in this time
 MESSAGE_BYTES = 1_048_576  # max.request.size of the Java client that Confluent's proxy uses
 ALL_NINES = bytes.maketrans(b"012345678", b"9" * 9)
@@ -54,7 +59,8 @@ def client_settings(given: dict[str, str]) -> dict[str, Any]:
             raise ValueError(
                 f"{name} must be {wanted}{';' if ' ' in wanted else ''}: the cluster takes IAM only"
             )
-    ignored = sorted(given.keys() - NEEDED.keys() - {"bootstrap.servers", "client.security.protocol"})
+    used = {*NEEDED, *WAITS, "bootstrap.servers", "client.security.protocol"}
+    ignored = sorted(given.keys() - used)
     if ignored:
         log.warning("kafka-rest.properties: not used by this stand-in: %s", ", ".join(ignored))
     named = re.search(r'awsProfileName="?([^";\s]+)', given["client.sasl.jaas.config"])
@@ -78,6 +84,18 @@ def client_settings(given: dict[str, str]) -> dict[str, Any]:
     }
 
 
+def waits(given: dict[str, str]) -> tuple[int, int]:
+    """Milliseconds for a broker and for delivery; ValueError for what Kafka's own producer would refuse."""
+    times = {name: given.get(name, usual) for name, usual in WAITS.items()}
+    for name, value in times.items():
+        if not (value.isascii() and value.isdigit()):
+            raise ValueError(f"{name} must be a number of milliseconds, not {value!r}")
+    block, request, delivery = map(int, times.values())
+    if delivery < request:
+        raise ValueError("producer.delivery.timeout.ms must be at least producer.request.timeout.ms")
+    return block, delivery
+
+
 def exact_json(body: bytes) -> Any:
     """Parse JSON without loss: orjson makes floats of integers over 64 bits, so those go the slow way."""
     if b"9" * 19 not in body.translate(ALL_NINES):
@@ -97,13 +115,17 @@ class Kafka:
     """One idempotent producer with its polling thread, and the metadata it sees."""
 
     def __init__(
-        self, settings: dict[str, Any], make: Callable[[dict[str, Any]], Producer] = Producer
+        self,
+        settings: dict[str, Any],
+        block_ms: int,
+        delivery_ms: int,
+        make: Callable[[dict[str, Any]], Producer] = Producer,
     ) -> None:
         quiet = logging.getLogger("librdkafka")
         if not log.isEnabledFor(logging.DEBUG):
             quiet.setLevel(logging.CRITICAL + 1)  # a broker that is away is told by `_trouble`
         self.settings = {**settings, "error_cb": self._trouble, "logger": quiet}
-        self.make = make
+        self.make, self.block_ms, self.delivery_ms = make, block_ms, delivery_ms
         self.fatal: KafkaError | None = None
         self.unauthenticated: KafkaError | None = None
         self.told: dict[int, float] = {}
@@ -122,7 +144,7 @@ class Kafka:
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",  # the Java client's, so keys go where its producers put them
                 "linger.ms": 2,
-                "message.timeout.ms": DELIVERY_SECONDS * 1000,
+                "message.timeout.ms": self.delivery_ms,
                 "message.max.bytes": MESSAGE_BYTES,
                 "queue.buffering.max.kbytes": 128 * 1024,
             }
@@ -163,10 +185,10 @@ class Kafka:
         except TypeError:  # an integer over 64 bits
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
-    def _metadata(self, topic: str | None) -> Any:
+    def _metadata(self, topic: str | None, seconds: float = METADATA_SECONDS) -> Any:
         try:
-            found = self.producer.list_topics(topic, METADATA_SECONDS) if topic else None
-            found = found or self.producer.list_topics(timeout=METADATA_SECONDS)
+            found = self.producer.list_topics(topic, seconds) if topic else None
+            found = found or self.producer.list_topics(timeout=seconds)
         except KafkaException:
             if self.unauthenticated is not None:
                 raise KafkaException(self.unauthenticated) from None
@@ -181,7 +203,8 @@ class Kafka:
     async def partitions_of(self, topic: str, fresh: bool = False) -> dict[int, Any]:
         """Partition number -> Confluent's description; KafkaException for an unknown or forbidden topic."""
         if fresh or topic not in self.known:
-            found = (await asyncio.to_thread(self._metadata, topic))[topic]
+            seconds = METADATA_SECONDS if fresh else self.block_ms / 1000
+            found = (await asyncio.to_thread(self._metadata, topic, seconds))[topic]
             if found.error is not None:
                 self.forget(topic)
                 raise KafkaException(found.error)
@@ -209,7 +232,7 @@ class Kafka:
 
     def close(self) -> None:
         """Deliver what is queued, then stop polling."""
-        self.producer.flush(DELIVERY_SECONDS)
+        self.producer.flush(self.delivery_ms / 1000)
         self.closing = True
         self.thread.join(2)
 

@@ -4,7 +4,7 @@ import asyncio
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 
 from local_cloud.identity import write_identities
 from local_cloud.parts import kafka, rest_proxy
-from local_cloud.stand_ins.rest_proxy_kafka import client_settings, exact_json, properties
+from local_cloud.stand_ins.rest_proxy_kafka import client_settings, exact_json, properties, waits
 from local_cloud.state import State, write_private
 from tests.jvm_servers import Server, kafka_broker, new_state, running
 
@@ -37,10 +37,11 @@ client.sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClient
 """
 
 
-def configure(state: State, profile: str = ROLE) -> None:
-    """What the lesson and `systemctl start` leave on the client machine."""
+def configure(state: State, profile: str = ROLE, port: int = 0, more: str = "") -> None:
+    """What the lesson and `systemctl start` leave on the client machine; `port` is another broker's."""
     machine = state.path("client_machine")
-    write_private(machine / "kafka-rest.properties", PROPERTIES.format(port=state.port("kafka")))
+    text = PROPERTIES.format(port=port or state.port("kafka")) + more
+    write_private(machine / "kafka-rest.properties", text)
     environment = {
         "AWS_PROFILE": profile,
         "AWS_SHARED_CREDENTIALS_FILE": str(state.path("iam", "credentials")),
@@ -341,6 +342,34 @@ def test_a_broker_that_is_away_is_told_in_seconds_and_found_again(machine):
     assert log.count("refused") < 10, "the same trouble is logged again and again"
 
 
+def test_a_broker_never_reached_is_told_in_each_records_place_after_the_readers_own_wait(machine):
+    machine.proxy.stop()
+    configure(machine.state, port=1, more="producer.max.block.ms=1500\n")
+    try:
+        machine.proxy.start(wait=False)
+        status, answer, seconds = _soon(lambda: machine.produce("my.pin", [{"value": 1}, {"value": 2}]))
+        assert (status, [entry["error_code"] for entry in answer["offsets"]]) == (200, [50003, 50003])
+        assert answer["offsets"][0]["error"] == "Topic my.pin not present in metadata after 1500 ms."
+        assert 1.4 < seconds < 4
+        assert machine.request("GET", "/topics")[1]["error_code"] == 50003
+    finally:
+        machine.proxy.stop()
+        configure(machine.state)
+        machine.proxy.start()
+    assert machine.produce("my.pin", [{"value": 1}])[1]["offsets"][0]["error_code"] is None
+
+
+def _soon(call: Callable[[], Any]) -> Any:
+    """What `call` returns once the server it asks is there."""
+    until = time.monotonic() + 20
+    while True:
+        try:
+            return call()
+        except ConnectionError:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+
+
 def test_a_wrong_secret_is_40101(machine):
     credentials = machine.state.path("iam", "credentials")
     key_line = next(
@@ -355,12 +384,9 @@ def test_a_wrong_secret_is_40101(machine):
         machine.proxy.start(wait=False)
         until = time.monotonic() + 20
         while True:
-            try:
-                status, answer, _ = machine.produce("my.pin", [{"value": 1}])
-                if status == 401:
-                    break
-            except ConnectionError:
-                time.sleep(0.2)
+            status, answer, _ = _soon(lambda: machine.produce("my.pin", [{"value": 1}]))
+            if status == 401:
+                break
             assert time.monotonic() < until
         assert answer["error_code"] == 40101
         assert machine.request("GET", "/topics")[0] == 401
@@ -442,6 +468,30 @@ def test_without_a_role_the_proxy_says_so(monkeypatch):
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     with pytest.raises(ValueError, match="AWS_PROFILE"):
         client_settings(properties(PROPERTIES.format(port=1)))
+
+
+BLOCK, REQUEST, DELIVERY = (
+    f"producer.{name}.ms" for name in ("max.block", "request.timeout", "delivery.timeout")
+)
+
+
+def test_waits_are_the_readers_or_short():
+    assert waits({}) == (4000, 5000)
+    assert waits({BLOCK: "2500", DELIVERY: "9000"}) == (2500, 9000)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({BLOCK: "soon"}, r"max\.block\.ms.*soon"),
+        ({DELIVERY: ""}, r"delivery\.timeout\.ms"),
+        ({REQUEST: "-1"}, r"request\.timeout\.ms"),
+        ({DELIVERY: "3999"}, "at least"),
+    ],
+)
+def test_waits_that_kafkas_producer_would_refuse(given, message):
+    with pytest.raises(ValueError, match=message):
+        waits(given)
 
 
 def test_unused_settings_are_named(monkeypatch, caplog):

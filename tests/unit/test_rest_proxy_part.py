@@ -15,6 +15,8 @@ from local_cloud.parts.rest_proxy import follow_the_broker
             "bootstrap.servers=127.0.0.1:5\nlisteners=x:8082\n",
         ),
         ("bootstrap.servers=b-1.msk.example:9098\n", "bootstrap.servers=b-1.msk.example:9098\n"),
+        # Where lesson 04 sends the proxy to see no broker.
+        ("bootstrap.servers=127.0.0.1:1\n", "bootstrap.servers=127.0.0.1:1\n"),
     ],
 )
 def test_only_a_local_broker_is_followed(tmp_path: Path, before: str, after: str) -> None:
