@@ -1,4 +1,4 @@
-"""The stream reader: what is new, read once on the driver and handed to one task a shard."""
+"""The stream reader: new records are read once, on the driver, and handed to one task a shard."""
 
 import math
 import time
@@ -11,24 +11,21 @@ from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 
 from pyspark_local_kinesis.options import HERE, LATEST, KinesisError, Options
-from pyspark_local_kinesis.shards import AT_TIMESTAMP, Cursor, arrival, connect, shard_ids
+from pyspark_local_kinesis.shards import AT_TIMESTAMP, Cursor, Pace, Record, arrival, connect, shard_ids
 
 Offset = dict[str, dict[str, str]]  # {stream: {shard: the last sequence number read}}
-
-Range = tuple[str, str, str, str]  # stream, shard, the sequence numbers before and at the end
+Range = tuple[str, str, str, str]  # stream, shard, and the two sequence numbers
 
 # A batch ends at the first of the two; what is left waits in the stream.
 BATCH_ROWS = 50_000
 BATCH_BYTES = 32 * 2**20
-PAGE_BYTES = 8 * 2**20  # Kinesis itself stops a page at 10 MB; the emulator stops at no size
-FIRST_PAGE = 500
-# Kinesis lets a shard be asked five times a second.
-BUSY, IDLE = 0.25, 1.0  # seconds from one round of questions to the next
+# Spark refuses to send a task of 128 MB: one with more rows than this fetches them itself.
+TASK_BYTES = 96 * 2**20
 
 
 @dataclass
 class ShardRange(InputPartition):
-    """The records of one shard after `start`, up to `end` and with it; `rows` where they were just read."""
+    """The records of one shard after `start`, up to and with `end`; `rows` where the driver has them."""
 
     stream: str
     shard: str
@@ -38,20 +35,19 @@ class ShardRange(InputPartition):
 
 
 class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
-    """Reads streams from where the checkpoint stands; `loaded` (ms) is what `latest` means."""
+    """Reads on from where the checkpoint stands; `loaded` is what `latest` means, in milliseconds."""
 
     def __init__(self, options: Options, loaded: int) -> None:
         self.options = options
         self.loaded = loaded
         self.client: Any = None
+        self.pace = Pace(options.max_records)
         self.rows: dict[Range, list[RecordBatch]] = {}
-        self.page_rows = FIRST_PAGE
-        self.next_round = 0.0
         self.until: int | None = None
         self.finished: set[tuple[str, str]] = set()
 
     def initialOffset(self) -> Offset:
-        """Where a new query starts; the same after a restart, so that its first batch can be replayed."""
+        """Where a new query starts: a word that stays the same, so that the first batch can be replayed."""
         return {
             stream: dict.fromkeys(shard_ids(self._connected(), stream), self.options.position)
             for stream in self.options.streams
@@ -69,8 +65,8 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Read what came after `start`, keep the rows for `partitions`, and say where they end."""
         most = self._checked(start, limit)
         if any(LATEST in shards.values() for shards in start.values()):
-            # A first batch without rows writes the time into the checkpoint: every replay starts from there.
-            return _moved(start, {LATEST: f"{AT_TIMESTAMP}{self.loaded}"})
+            # A batch without rows writes the time into the checkpoint: every replay starts from there.
+            return _put(start, LATEST, f"{AT_TIMESTAMP}{self.loaded}")
         cursors = [
             Cursor(self._connected(), stream, shard, position, self._too_late)
             for stream, shards in start.items()
@@ -81,7 +77,7 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         end = {stream: dict(shards) for stream, shards in start.items()}
         for cursor in cursors:
             end[cursor.stream][cursor.shard] = cursor.position
-            if self.until and cursor.at_end:
+            if self.until and cursor.at_end and not cursor.closed:
                 self.finished.add((cursor.stream, cursor.shard))
         return end
 
@@ -93,6 +89,8 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 first = start[stream][shard]
                 if last != first and last.isdigit():
                     rows = self.rows.get((stream, shard, first, last))
+                    if rows and sum(page.nbytes for page in rows) > TASK_BYTES:
+                        rows = None
                     found.append(ShardRange(stream, shard, first, last, rows))
         return found
 
@@ -100,12 +98,8 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """The rows of one partition, in a Python worker."""
         assert isinstance(partition, ShardRange)
         if partition.rows is not None:
-            yield from partition.rows
-            return
-        yield from _replay(connect(self.options), partition, self.options.max_records)
-
-    def _too_late(self, record: dict[str, Any]) -> bool:
-        return self.until is not None and arrival(record) > self.until
+            return iter(partition.rows)
+        return fetch(connect(self.options), partition, Pace(self.options.max_records))
 
     def _connected(self) -> Any:
         if self.client is None:
@@ -116,64 +110,62 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         if not isinstance(limit, ReadMaxRows):
             raise KinesisError(f"{HERE}: use trigger(availableNow=True) instead of trigger(once=True).")
         if set(start) != set(self.options.streams):
-            raise KinesisError(
-                f"The checkpoint belongs to {', '.join(start)}, not to {', '.join(self.options.streams)}: "
-                "give each stream a checkpoint of its own."
-            )
+            asked = ", ".join(self.options.streams)
+            raise KinesisError(f"The checkpoint belongs to {', '.join(start)}: {asked} needs one of its own.")
         return limit.max_rows
+
+    def _too_late(self, record: Record) -> bool:
+        return self.until is not None and arrival(record) > self.until
 
     def _read(self, cursors: list[Cursor], rows_left: int) -> dict[Range, list[RecordBatch]]:
         pages: dict[Cursor, list[RecordBatch]] = {cursor: [] for cursor in cursors}
         bytes_left = BATCH_BYTES
         while waiting := [cursor for cursor in cursors if not cursor.at_end]:
-            self._pause()
+            self.pace.wait()
             for cursor in waiting:
                 if rows_left <= 0 or bytes_left <= 0:
                     return _ranges(pages)
-                page = cursor.page(min(self.options.max_records, self.page_rows, rows_left))
+                page = cursor.page(min(self.pace.records, rows_left))
+                if cursor.closed and not page.num_rows and not pages[cursor]:
+                    raise KinesisError(
+                        f"{HERE}: it does not follow a reshard. Shard {cursor.shard} of {cursor.stream!r} "
+                        "is closed and was read to its end; its children were not read."
+                    )
+                self.pace.learn(page)
                 if page.num_rows:
                     pages[cursor].append(page)
-                    self.page_rows = max(1, PAGE_BYTES * page.num_rows // page.nbytes)
-                elif cursor.closed and not pages[cursor]:
-                    raise KinesisError(
-                        f"{HERE}, which reads no stream that was resharded: shard {cursor.shard} of "
-                        f"{cursor.stream!r} is closed and was read to its end."
-                    )
                 rows_left -= page.num_rows
                 bytes_left -= page.nbytes
         if not any(pages.values()):
-            self.next_round += IDLE - BUSY
+            self.pace.slow_down()
         return _ranges(pages)
 
-    def _pause(self) -> None:
-        time.sleep(max(0.0, self.next_round - time.monotonic()))
-        self.next_round = time.monotonic() + BUSY
 
+def fetch(client: Any, part: ShardRange, pace: Pace) -> Iterator[RecordBatch]:
+    """The records of a range whose rows the driver does not have.
 
-def _ranges(pages: dict[Cursor, list[RecordBatch]]) -> dict[Range, list[RecordBatch]]:
-    return {
-        (cursor.stream, cursor.shard, cursor.start, cursor.position): rows for cursor, rows in pages.items()
-    }
-
-
-def _replay(client: Any, part: ShardRange, limit: int) -> Iterator[RecordBatch]:
+    Raises KinesisError when the last of them is no longer in the stream.
+    """
     last = int(part.end)
     cursor = Cursor(
-        client, part.stream, part.shard, part.start, lambda record: int(record["SequenceNumber"]) > last
+        client, part.stream, part.shard, part.start, lambda each: int(each["SequenceNumber"]) > last
     )
     while cursor.position != part.end:
         if cursor.at_end:
-            raise KinesisError(
-                f"Record {part.end} of shard {part.shard} of {part.stream!r} is no longer there."
-            )
-        page = cursor.page(limit)
+            raise KinesisError(f"{part.stream!r}, shard {part.shard}: record {part.end} is no longer there.")
+        pace.wait()
+        page = cursor.page(pace.records)
+        pace.learn(page)
         if page.num_rows:
             yield page
-        time.sleep(BUSY)
 
 
-def _moved(offset: Offset, places: dict[str, str]) -> Offset:
+def _ranges(pages: dict[Cursor, list[RecordBatch]]) -> dict[Range, list[RecordBatch]]:
+    return {(each.stream, each.shard, each.start, each.position): rows for each, rows in pages.items()}
+
+
+def _put(offset: Offset, old: str, new: str) -> Offset:
     return {
-        stream: {shard: places.get(position, position) for shard, position in shards.items()}
+        stream: {shard: new if position == old else position for shard, position in shards.items()}
         for stream, shards in offset.items()
     }

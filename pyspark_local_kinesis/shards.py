@@ -1,21 +1,23 @@
-"""One shard read page by page through boto3, and its records as Arrow."""
+"""One shard read page by page through boto3, as Arrow."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import dropwhile, takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pyarrow as pa
-from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from pyspark_local_kinesis.options import HERE, TRIM_HORIZON, KinesisError, Options
 
+Record = dict[str, Any]
 AT_TIMESTAMP = "AT_TIMESTAMP:"  # and milliseconds: from then on
-# Throttling, or an emulator that starts anew: try again after growing random pauses, for half a minute.
-PATIENCE = Config(retries={"mode": "standard", "total_max_attempts": 8}, connect_timeout=5, read_timeout=30)
+# Kinesis lets a shard be asked five times a second.
+BUSY, IDLE = 0.25, 1.0  # seconds from one question to the next
+# Kinesis ends a page at 10 MB, the emulator at no size: the size of past records tells how many to ask for.
+PAGE_BYTES = 8 * 2**20
+FIRST_PAGE = 100  # records
 SCHEMA = pa.schema(
     [
         ("partitionKey", pa.string()),
@@ -33,25 +35,53 @@ def connect(options: Options) -> Any:
 
     Raises KinesisError when that is AWS itself: the source is for the local cloud.
     """
-    client = boto3.client("kinesis", config=PATIENCE, **options.login)
+    import boto3  # here: a worker that only hands on rows does without
+    from botocore.config import Config
+
+    # Throttling, or an emulator that starts anew: try again after growing random pauses, for half a minute.
+    retries = {"mode": "standard", "total_max_attempts": 8}
+    config = Config(retries=retries, connect_timeout=5, read_timeout=30)
+    client = boto3.client("kinesis", config=config, **options.login)
     if ".amazonaws." in f"{urlsplit(client.meta.endpoint_url).hostname}":
         raise KinesisError(f"{HERE}, for the local cloud only: AWS_ENDPOINT_URL is not set.")
     return client
 
 
 def shard_ids(client: Any, stream: str) -> list[str]:
-    """The shards of a stream, all of them open.
+    """The shards of a stream.
 
     Raises KinesisError when there is no such stream, or when it was resharded.
     """
-    with _gone(f"There is no stream {stream!r}"):
+    with _not_found(f"There is no stream {stream!r}"):
         pages = client.get_paginator("list_shards").paginate(StreamName=stream)
         shards = [shard for page in pages for shard in page["Shards"]]
-    if any(
-        "ParentShardId" in shard or "EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in shards
-    ):
-        raise KinesisError(f"{HERE}, which reads no stream that was resharded, as {stream!r} was.")
+    for shard in shards:
+        if "ParentShardId" in shard or "EndingSequenceNumber" in shard["SequenceNumberRange"]:
+            raise KinesisError(f"{HERE}: it reads no stream that was resharded, as {stream!r} was.")
     return [shard["ShardId"] for shard in shards]
+
+
+class Pace:
+    """How often shards are asked, and for how many records."""
+
+    def __init__(self, most: int) -> None:
+        self.records = min(FIRST_PAGE, most)
+        self._most = most
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Sleep until it is time for the next round."""
+        time.sleep(max(0.0, self._next - time.monotonic()))
+        self._next = time.monotonic() + BUSY
+
+    def slow_down(self) -> None:
+        """There was nothing: the next round may come later."""
+        self._next += IDLE - BUSY
+
+    def learn(self, page: pa.RecordBatch) -> None:
+        """Take the size of these records for that of the next."""
+        if page.num_rows:
+            self.records = max(1, min(self._most, PAGE_BYTES * page.num_rows // page.nbytes))
 
 
 class Cursor:
@@ -61,12 +91,7 @@ class Cursor:
     """
 
     def __init__(
-        self,
-        client: Any,
-        stream: str,
-        shard: str,
-        position: str,
-        beyond: Callable[[dict[str, Any]], bool] = lambda record: False,
+        self, client: Any, stream: str, shard: str, position: str, beyond: Callable[[Record], bool]
     ) -> None:
         self.stream, self.shard, self.start, self.position = stream, shard, position, position
         self.at_end = self.closed = False
@@ -76,45 +101,44 @@ class Cursor:
 
     def page(self, limit: int) -> pa.RecordBatch:
         """The next records, `limit` or fewer, perhaps none."""
-        with _gone(f"Shard {self.shard} of {self.stream!r} is gone: it was resharded, deleted or made anew"):
+        with _not_found(f"Shard {self.shard} of {self.stream!r} is gone: resharded, deleted or made anew"):
             try:
                 answer = self._client.get_records(ShardIterator=self._iterator or self._new(), Limit=limit)
             except self._client.exceptions.ExpiredIteratorException:
                 answer = self._client.get_records(ShardIterator=self._new(), Limit=limit)
         self._iterator = answer.get("NextShardIterator")
-        all_records = answer["Records"]
-        records = list(takewhile(lambda record: not self._beyond(record), all_records))
-        stopped = len(records) < len(all_records)
+        found = answer["Records"]
+        records = list(takewhile(lambda record: not self._beyond(record), found))
+        stopped = len(records) < len(found)
         self.closed = self._iterator is None and not stopped
-        caught_up = not answer.get("MillisBehindLatest") and len(all_records) < limit
+        caught_up = not answer.get("MillisBehindLatest") and len(found) < limit
         self.at_end = stopped or self.closed or caught_up
         if self.position.startswith(AT_TIMESTAMP):
-            # The call takes whole seconds only.
-            since = int(self.position.removeprefix(AT_TIMESTAMP))
-            records = list(dropwhile(lambda record: arrival(record) < since, records))
+            # GetShardIterator was given whole seconds: boto3 sends no parts of one.
+            records = list(dropwhile(lambda record: arrival(record) < self._since(), records))
         if records:
             self.position = records[-1]["SequenceNumber"]
         return _as_arrow(self.stream, self.shard, records)
 
     def _new(self) -> str:
-        if self.position == TRIM_HORIZON:
-            place: dict[str, Any] = {"ShardIteratorType": TRIM_HORIZON}
-        elif self.position.startswith(AT_TIMESTAMP):
-            seconds = int(self.position.removeprefix(AT_TIMESTAMP)) // 1000
-            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": seconds}
-        else:
+        place: dict[str, Any] = {"ShardIteratorType": TRIM_HORIZON}
+        if self.position.startswith(AT_TIMESTAMP):
+            place = {"ShardIteratorType": "AT_TIMESTAMP", "Timestamp": self._since() // 1000}
+        elif self.position != TRIM_HORIZON:
             place = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "StartingSequenceNumber": self.position}
-        found = self._client.get_shard_iterator(StreamName=self.stream, ShardId=self.shard, **place)
-        return found["ShardIterator"]
+        answer = self._client.get_shard_iterator(StreamName=self.stream, ShardId=self.shard, **place)
+        return answer["ShardIterator"]
+
+    def _since(self) -> int:
+        return int(self.position.removeprefix(AT_TIMESTAMP))
 
 
-def arrival(record: dict[str, Any]) -> int:
+def arrival(record: Record) -> int:
     """When Kinesis took the record, in milliseconds."""
     return round(record["ApproximateArrivalTimestamp"].timestamp() * 1000)
 
 
-def _as_arrow(stream: str, shard: str, records: list[dict[str, Any]]) -> pa.RecordBatch:
-    """The records as rows of the source's six columns."""
+def _as_arrow(stream: str, shard: str, records: list[Record]) -> pa.RecordBatch:
     columns = [
         [record["PartitionKey"] for record in records],
         [record["Data"] for record in records],
@@ -128,7 +152,9 @@ def _as_arrow(stream: str, shard: str, records: list[dict[str, Any]]) -> pa.Reco
 
 
 @contextmanager
-def _gone(what: str) -> Iterator[None]:
+def _not_found(what: str) -> Iterator[None]:
+    from botocore.exceptions import ClientError
+
     try:
         yield
     except ClientError as error:
