@@ -104,11 +104,8 @@ class ControlPlane:
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
         """The emulator's answer, with the integration fields put back that it drops."""
-        headers = {
-            k: v
-            for k, v in request.headers.items()
-            if k.lower() not in HOP_BY_HOP | {"host", "content-length"}
-        }
+        own = HOP_BY_HOP | {"host", "content-length"}
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in own}
         # The door before the emulator wants a known key id; the signature itself was checked here.
         url = URL(f"http://{self.emulator}{request.raw_path}", encoded=True)
         try:
@@ -150,11 +147,8 @@ class ControlPlane:
         return json.dumps(document).encode()
 
     def _vpc_links(self, request: web.Request, body: bytes) -> web.Response:
-        links, (call, link_id) = (
-            self.definitions.links,
-            (request.method, request.path.removeprefix("/v2/vpclinks")),
-        )
-        link_id = link_id.strip("/")
+        links, call = self.definitions.links, request.method
+        link_id = request.path.removeprefix("/v2/vpclinks").strip("/")
         if not request.path.startswith("/v2/vpclinks") or call not in ("POST", "GET", "DELETE"):
             raise AwsError(
                 "NotImplementedException", f"apigatewayv2 {self._operation(request)}: {V2_DOES}", 501

@@ -139,5 +139,5 @@ def refuse(error: GatewayError, gateway_responses: dict[str, dict[str, Any]]) ->
     for target, value in (chosen.get("responseParameters") or {}).items():
         headers[target.removeprefix("gatewayresponse.header.")] = value.strip("'")
     if error.reason:
-        headers["x-local-cloud-reason"] = error.reason.replace("\n", " ")
+        headers["x-local-cloud-reason"] = " ".join(error.reason.split())[:500]
     return web.json_response({"message": message}, status=status, headers=headers)

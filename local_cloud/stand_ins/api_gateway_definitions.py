@@ -139,9 +139,8 @@ class Definitions:
         ]
         if not methods:
             raise AwsError("BadRequestException", "The REST API doesn't contain any methods")
-        for _, _, method in methods:
-            if not method.get("methodIntegration"):
-                raise AwsError("BadRequestException", "No integration defined for method")
+        if not all(method.get("methodIntegration") for *_, method in methods):
+            raise AwsError("BadRequestException", "No integration defined for method")
         for path, name, method in methods:
             reason = self._cannot(method)
             if reason:

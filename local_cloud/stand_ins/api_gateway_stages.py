@@ -95,7 +95,7 @@ class Stages:
 
     def __init__(self, definitions: Definitions, session: aiohttp.ClientSession) -> None:
         self.definitions, self.session, self.limits = definitions, session, Limits()
-        self.kinesis = integration_kinesis.Kinesis(definitions.state, session)
+        self.kinesis = integration_kinesis.Kinesis(definitions.state)
 
     async def execute(self, request: web.Request) -> web.Response:
         """Answer a call of `/{api}/{stage}/{path}?{query}` as API Gateway would."""
@@ -153,10 +153,7 @@ class Stages:
         settings = stage.get("methodSettings") or {}
         names = (f"{path}/{verb}", f"{path[1:]}/{verb}", "*/*")
         chosen: dict[str, Any] = next((settings[key] for key in names if key in settings), {})
-        limits = {
-            "rateLimit": chosen.get("throttlingRateLimit"),
-            "burstLimit": chosen.get("throttlingBurstLimit"),
-        }
+        limits = {f"{kind}Limit": chosen.get(f"throttling{kind.title()}Limit") for kind in ("rate", "burst")}
         self.limits.take(("stage", api_id, name, path, verb), limits)
 
     async def _body(self, request: web.Request) -> bytes:

@@ -6,28 +6,25 @@ and the request against the service's model; both are refused in Kinesis' words.
 
 import asyncio
 import base64
-import json
 import re
 import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-import aiohttp
 import botocore.session
 from aiohttp import web
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
-from local_cloud.parts.aws import ACCOUNT, client
+from local_cloud.parts.aws import ACCOUNT, REGION, client
 from local_cloud.stand_ins import mapping_template
 from local_cloud.stand_ins.api_gateway_call import Call, GatewayError, chosen_response, unknown_response
+from local_cloud.stand_ins.http import AwsError
 from local_cloud.stand_ins.mapping_template import BodyError, Params, TemplateError
+from local_cloud.stand_ins.pass_on import pass_on
 from local_cloud.state import State
 
-URI = re.compile(r"arn:aws:apigateway:([\w-]+):kinesis:action/(\w+)")
+URI = f"arn:aws:apigateway:{REGION}:kinesis:action/"
 ROLE = re.compile(r"arn:aws:iam::\d{12}:role/[\w+=,.@/-]+")
 RETURNED = re.compile(r"'.*'|integration\.response\.header\.[\w-]+")
 ACTIONS = {"CreateStream", "DeleteStream", "DescribeStream", "DescribeStreamSummary", "ListShards"}
@@ -37,22 +34,20 @@ ROLE_SECONDS = 2  # how long a granted right is believed; a refusal is looked up
 MODEL = botocore.session.get_session().get_service_model("kinesis")
 TYPES: dict[str, Any] = {"structure": dict, "list": list, "string": str, "blob": str, "map": dict}
 TYPES |= {"integer": int, "boolean": bool, "timestamp": int | float}
-Answer = tuple[int, Any, bytes]  # status, headers and body from Kinesis
 
 
 def cannot(method: dict[str, Any]) -> str | None:
     """Why this stand-in cannot execute the integration; None when it can."""
     integration = method["methodIntegration"]
     parts = [integration, *(integration.get("integrationResponses") or {}).values()]
-    found = URI.fullmatch(integration.get("uri") or "")
+    uri = integration.get("uri") or ""
     sent = (integration.get("requestParameters") or {}).get("integration.request.header.Content-Type")
-    names = ", ".join(sorted(ACTIONS))
+    does = f"{URI} with {', '.join(sorted(ACTIONS))}"
     wrong = {
-        f"the AWS integration {integration.get('uri')} (it does kinesis:action/ with {names})": not found
-        or found[2] not in ACTIONS,
+        f"the AWS integration {uri} (it does {does})": uri not in {URI + action for action in ACTIONS},
         "an integrationHttpMethod other than POST": integration.get("httpMethod") != "POST",
         "credentials that are no role's ARN": not ROLE.fullmatch(integration.get("credentials") or ""),
-        f"integration.request.header.Content-Type other than '{SENT_TYPE}'": sent != f"'{SENT_TYPE}'",
+        f"the Content-Type {sent}: Kinesis takes '{SENT_TYPE}'": sent not in (None, f"'{SENT_TYPE}'"),
         "CONVERT_TO_BINARY": "CONVERT_TO_BINARY" in [part.get("contentHandling") for part in parts],
     }
     try:
@@ -67,22 +62,20 @@ def cannot(method: dict[str, Any]) -> str | None:
 class Kinesis:
     """Carries out the integrations of one local cloud."""
 
-    def __init__(self, state: State, session: aiohttp.ClientSession) -> None:
-        self.session, self.iam = session, client(state, "iam")
-        self.url = f"http://127.0.0.1:{state.port('aws')}/"
-        self.reader = Credentials(state.secret("reader_key_id"), state.secret("reader_secret"))
+    def __init__(self, state: State) -> None:
+        self.state, self.iam = state, client(state, "iam")
         self.lock, self.since = asyncio.Lock(), 0.0
         self.granted: set[tuple[str, ...]] = set()
 
     async def run(self, call: Call) -> web.Response:
         """The integration's answer; GatewayError when there is none."""
-        found = URI.fullmatch(call.integration["uri"])
-        assert found is not None  # `cannot` let it pass
         template = _request_template(call)
+        seconds = (call.integration.get("timeoutInMillis") or 29_000) / 1000
         try:
             text = call.body.decode()
             sent = mapping_template.render(template, text, *_variables(call)) if template else text
-            answer = await self._ask(call, found[1], found[2], sent.encode(errors="replace"))
+            async with asyncio.timeout(seconds):
+                answer = await self._ask(call.integration, sent.encode(errors="replace"))
             return _response(call, answer)
         except (UnicodeDecodeError, BodyError) as error:
             raise GatewayError("BAD_REQUEST_BODY", str(error)) from None
@@ -90,10 +83,11 @@ class Kinesis:
             raise GatewayError("API_CONFIGURATION_ERROR", str(error)) from None
         except TimeoutError:
             raise GatewayError("INTEGRATION_TIMEOUT") from None
-        except (aiohttp.ClientError, BotoCoreError) as error:
+        except (AwsError, BotoCoreError) as error:
             raise GatewayError("INTEGRATION_FAILURE", str(error)) from None
 
-    async def _ask(self, call: Call, region: str, action: str, body: bytes) -> Answer:
+    async def _ask(self, integration: dict[str, Any], body: bytes) -> web.Response:
+        action, role = integration["uri"].removeprefix(URI), integration["credentials"]
         try:
             asked = mapping_template.parse_json(body)
             wrong = list(problems(MODEL.operation_model(action).input_shape, asked))
@@ -102,23 +96,15 @@ class Kinesis:
         if wrong:
             count = f"{len(wrong)} validation error{'s' if len(wrong) > 1 else ''}"
             return _refusal("ValidationException", f"{count} detected: {'; '.join(wrong)}")
-        stream = f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/{asked.get('StreamName')}"
+        stream = f"arn:aws:kinesis:{REGION}:{ACCOUNT}:stream/{asked.get('StreamName')}"
         resource = asked.get("StreamARN") or (stream if "StreamName" in asked else "*")
-        role = call.integration["credentials"]
         if not await self._allowed(role, action, resource):
             who = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.rpartition('/')[2]}/BackplaneAssumeRoleSession"
-            said = (
-                f"User: {who} is not authorized to perform: kinesis:{action} on resource: {resource} because "
-            )
-            said += f"no identity-based policy allows the kinesis:{action} action"
-            return _refusal("AccessDeniedException", said)
+            said = f"User: {who} is not authorized to perform: kinesis:{action} on resource: {resource}"
+            why = f"because no identity-based policy allows the kinesis:{action} action"
+            return _refusal("AccessDeniedException", f"{said} {why}")
         headers = {"Content-Type": SENT_TYPE, "X-Amz-Target": f"Kinesis_20131202.{action}"}
-        signed = AWSRequest(method="POST", url=self.url, headers=headers, data=body)
-        SigV4Auth(self.reader, "kinesis", region).add_auth(signed)
-        headers = dict(signed.headers.items())
-        limit = aiohttp.ClientTimeout(total=(call.integration.get("timeoutInMillis") or 29_000) / 1000)
-        async with self.session.post(self.url, data=body, headers=headers, timeout=limit) as answer:
-            return answer.status, answer.headers, await answer.read()
+        return await asyncio.to_thread(pass_on, self.state, "kinesis", headers, body)
 
     async def _allowed(self, *asked: str) -> bool:
         """True when a role may do an action on a resource; GatewayError when it may not be assumed."""
@@ -162,21 +148,25 @@ def problems(shape: Any, value: Any, path: str = "") -> Iterator[str]:
             yield f"Value null at '{inside}' failed to satisfy constraint: Member must not be null"
     for number, one in enumerate(value if kind == "list" else (), 1):
         yield from problems(shape.member, one, f"{path}.{number}.member")
-    failed = f"Value '{str(value)[:60]}' at '{path}' failed to satisfy constraint: Member must"
-    size = len(base64.b64decode(value, validate=True)) if kind == "blob" else value
-    what, size = ("value", size) if isinstance(value, int | float) else ("length", size)
-    size = size if isinstance(size, int | float) else len(size)
-    if not rules.get("min", size) <= size <= rules.get("max", size):
-        limit = ("greater", rules["min"]) if size < rules.get("min", size) else ("less", rules["max"])
-        yield f"{failed} have {what} {limit[0]} than or equal to {limit[1]}"
-    if "pattern" in rules and not re.fullmatch(rules["pattern"], value):
-        yield f"{failed} satisfy regular expression pattern: {rules['pattern']}"
+    if kind == "blob":
+        value = base64.b64decode(value, validate=True)
+    what, size = ("value", value) if isinstance(value, int | float) else ("length", len(value))
+    for broken, rule in (
+        (size < rules.get("min", size), f"have {what} greater than or equal to {rules.get('min')}"),
+        (size > rules.get("max", size), f"have {what} less than or equal to {rules.get('max')}"),
+        (
+            "pattern" in rules and not re.fullmatch(rules["pattern"], value),
+            f"satisfy regular expression pattern: {rules.get('pattern')}",
+        ),
+    ):
+        if broken:
+            yield f"Value '{str(value)[:60]}' at '{path}' failed to satisfy constraint: Member must {rule}"
 
 
-def _refusal(code: str, message: str = "") -> Answer:
+def _refusal(code: str, message: str = "") -> web.Response:
     """An error as Kinesis answers it."""
     said = {"__type": code} | ({"message": message} if message else {})
-    return 400, {"x-amzn-ErrorType": code, "Content-Type": SENT_TYPE}, json.dumps(said).encode()
+    return web.json_response(said, status=400, headers={"x-amzn-ErrorType": code})
 
 
 def _request_template(call: Call) -> str | None:
@@ -198,39 +188,31 @@ def _variables(call: Call) -> tuple[Params, dict[str, Any]]:
         "header": request.headers,
     }
     context = {
-        "accountId": ACCOUNT,
         "apiId": call.api_id,
         "httpMethod": request.method,
         "identity": {"sourceIp": request.remote, "userAgent": request.headers.get("User-Agent")},
-        "path": request.path.removeprefix(f"/{call.api_id}"),
-        "protocol": "HTTP/1.1",
         "requestId": call.request_id,
-        "requestTimeEpoch": int(time.time() * 1000),
         "resourcePath": call.resource_path,
         "stage": call.stage,
     }
     return params, context
 
 
-def _response(call: Call, answer: Answer) -> web.Response:
+def _response(call: Call, answer: web.Response) -> web.Response:
     """The method's response to Kinesis' answer, by the integration response for its status."""
-    status, response = chosen_response(call.integration, answer[0]) or (0, {})
+    status, response = chosen_response(call.integration, answer.status) or (0, {})
     if str(status) not in (call.method.get("methodResponses") or {}):
         reason = f"Output mapping refers to an invalid method response: {status}"
-        reason = reason if status else f"No match for output mapping and no default: status {answer[0]}"
+        reason = reason if status else f"No match for output mapping and no default: status {answer.status}"
         raise GatewayError("API_CONFIGURATION_ERROR", reason)
     templates = response.get("responseTemplates") or {}
     wanted = [call.request.headers.get("Accept"), JSON, *templates]
     kind = next((name for name in wanted if name in templates), JSON)
-    body = answer[2]
+    text = answer.text or ""
     if templates.get(kind):
-        try:
-            text = mapping_template.render(templates[kind], body.decode(), *_variables(call))
-        except BodyError as error:
-            raise TemplateError(f"Kinesis' answer is no JSON: {error}") from None
-        body = text.encode(errors="replace")
+        text = mapping_template.render(templates[kind], text, *_variables(call))
     headers = {"Content-Type": kind}
     for target, source in (response.get("responseParameters") or {}).items():
-        value = source[1:-1] if source[0] == "'" else answer[1].get(source.rpartition(".")[2])
+        value = source[1:-1] if source[0] == "'" else answer.headers.get(source.rpartition(".")[2])
         headers |= {target.removeprefix("method.response.header."): value} if value is not None else {}
-    return web.Response(status=status, headers=headers, body=body)
+    return web.Response(status=status, headers=headers, body=text.encode(errors="replace"))

@@ -16,16 +16,12 @@ import airspeed
 from airspeed import operators as vtl
 
 Params = dict[str, Mapping[str, str]]  # by their place: path, querystring, header
+Including = vtl.IncludeDirective | vtl.ParseDirective
 STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]|\[(?:'([^']*)'|\"([^\"]*)\")\]")
 KNOWN = re.compile(
     r"\$!?\{?(input\.(body\b|(path|json|params)\()"
     r"|util\.(base64Encode|base64Decode|escapeJavaScript|parseJson|urlEncode|urlDecode)\("
-    r"|context\.(accountId|apiId|httpMethod|path|protocol|requestId|requestTimeEpoch|resourcePath|stage)\b"
-    r"|context\.identity\.(sourceIp|userAgent)\b)"
-)
-FORBIDDEN = (  # the first are #macro and #define, #return is an #evaluate
-    *(vtl._FunctionDefinition, vtl.MacroCall, vtl.EvaluateDirective),
-    *(vtl.IncludeDirective, vtl.ParseDirective),
+    r"|context\.(apiId|httpMethod|requestId|resourcePath|stage|identity\.sourceIp|identity\.userAgent)\b)"
 )
 
 
@@ -116,18 +112,10 @@ METHODS: dict[Any, dict[str, Callable[..., Any]]] = {
     str: {
         "length": len,
         "contains": operator.contains,
-        "startsWith": str.startswith,
         "replaceAll": lambda text, pattern, by: re.sub(pattern, by, text),
-        "substring": lambda text, start, end=None: text[start:end],
     },
-    list: {"size": len, "isEmpty": operator.not_, "get": operator.getitem, "contains": operator.contains},
-    Mapping: {
-        "size": len,
-        "isEmpty": operator.not_,
-        "keySet": list,
-        "containsKey": operator.contains,
-        "get": lambda found, name: found.get(name),
-    },
+    list: {"size": len, "get": operator.getitem, "contains": operator.contains},
+    Mapping: {"size": len, "keySet": list, "get": lambda found, name: found.get(name)},
 }
 
 
@@ -151,10 +139,12 @@ def compiled(text: str) -> airspeed.Template:
     except vtl.TemplateError as error:
         raise TemplateError(f"the mapping template: {error}") from None
     nodes = list(_nodes(template.root_element))
-    own = {"foreach"} | {node.root_term for node in nodes if isinstance(node, vtl.Assignment)}
+    own = {"foreach", "velocityCount"} | {
+        node.root_term for node in nodes if isinstance(node, vtl.Assignment)
+    }
     own |= {node.loop_var_name for node in nodes if isinstance(node, vtl.ForeachDirective)}
     for node in nodes:
-        if isinstance(node, FORBIDDEN):
+        if isinstance(node, vtl._FunctionDefinition | vtl.MacroCall | vtl.EvaluateDirective | Including):
             raise TemplateError(f"the directive {node.my_text().partition('(')[0]}")
         if isinstance(node, vtl.FormalReference) and node.expression:
             if node.expression.part.name not in own and not KNOWN.match(node.my_text()):
