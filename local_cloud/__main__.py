@@ -15,7 +15,7 @@ import psutil
 from local_cloud import supervise, tools
 from local_cloud.identity import write_identities
 from local_cloud.part import Part
-from local_cloud.parts import all_parts, aws, mariadb
+from local_cloud.parts import all_parts, aws, databricks, mariadb
 from local_cloud.state import PORTS, ROOT, TOOLS, State, write_private
 
 KEPT_BY_RESET = ("tools", "test", "run")
@@ -137,7 +137,7 @@ def up(state: State) -> None:
             # Every part of a wave starts at once; a later wave waits for what it needs.
             for part, seconds in zip(wave, pool.map(lambda part: bring_up(state, part), wave), strict=True):
                 done[part.name] = seconds
-                print(f"  {part.name:<11} {part.kind:<9} {part.title:<38} {seconds:>6}", flush=True)
+                print(f"  {part.name:<13} {part.kind:<9} {part.title:<38} {seconds:>6}", flush=True)
     print(f"  the cloud on this machine is up in {time.monotonic() - began:.0f} s; `make down` stops it")
 
 
@@ -185,7 +185,7 @@ def status(state: State) -> int:
         memory = rss(info["pid"]) if info.get("pid") else 0
         port = state.port(part.ports[0]) if part.ports else ""
         size = f"{memory / 2**20:,.0f} MB" if memory else ""
-        print(f"  {part.name:<11} {part.kind:<9} {port!s:<6} {size:>8}  {word}")
+        print(f"  {part.name:<13} {part.kind:<9} {port!s:<6} {size:>8}  {word}")
     return 1 if bad else 0
 
 
@@ -228,7 +228,8 @@ def reset(state: State) -> None:
 
 def cloud_env(state: State) -> str:
     """The addresses that cross to the lessons; the same keys that an .env for AWS would hold."""
-    at = {name: f"http://127.0.0.1:{state.port(name)}" for name in ("aws", "control", "gateway")}
+    ours = ("aws", "control", "gateway", "databricks")
+    at = {name: f"http://127.0.0.1:{state.port(name)}" for name in ours}
     return (
         "\n".join(
             f"{key}={value}"
@@ -238,6 +239,7 @@ def cloud_env(state: State) -> str:
                 "AWS_ENDPOINT_URL_IAM": at["control"],
                 "AWS_ENDPOINT_URL_SSM": at["control"],
                 "AWS_ENDPOINT_URL_KAFKACONNECT": at["control"],
+                "AWS_ENDPOINT_URL_MWAA": at["control"],
                 "AWS_ENDPOINT_URL_API_GATEWAY": at["gateway"],
                 "AWS_ENDPOINT_URL_APIGATEWAYV2": at["gateway"],
                 "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
@@ -251,6 +253,9 @@ def cloud_env(state: State) -> str:
                 "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
                 "REST_PROXY": f"http://localhost:{state.port('rest_proxy')}",
                 "SINK_ZIP": SINK_ZIP,
+                "DATABRICKS_HOST": at["databricks"],
+                "DATABRICKS_TOKEN": state.secret("databricks_token"),
+                "DATABRICKS_NOTEBOOKS": f"/Workspace{databricks.GIT_FOLDER}",
                 "JAVA_HOME": tools.java_home(),
             }.items()
         )

@@ -16,6 +16,8 @@ PORTS = {
     "aws": 4566,
     "control": 4567,
     "gateway": 4568,
+    "databricks": 4569,
+    "airflow": 8080,
     "rest_proxy": 8082,
     "connect": 8083,
     "kafka_controller": 9093,
@@ -30,6 +32,8 @@ SECRETS = (
     "reader_key_id",
     "reader_secret",
     "identity_seed",
+    "databricks_token",
+    "airflow",
 )
 
 

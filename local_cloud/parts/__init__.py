@@ -6,6 +6,17 @@ from local_cloud.state import State
 
 def all_parts(state: State) -> list[Part]:
     """Every part of the local cloud, in the order of starting."""
-    from local_cloud.parts import aws, connect, control, gateway, kafka, mariadb, rest_proxy
+    from local_cloud.parts import (
+        airflow,
+        aws,
+        connect,
+        control,
+        databricks,
+        gateway,
+        kafka,
+        mariadb,
+        rest_proxy,
+    )
 
-    return [module.part(state) for module in (mariadb, aws, kafka, control, connect, gateway, rest_proxy)]
+    modules = (mariadb, aws, kafka, control, connect, gateway, rest_proxy, databricks)
+    return [*(module.part(state) for module in modules), *airflow.parts(state)]

@@ -1,4 +1,4 @@
-"""The control plane's stand-in: IAM with Kafka's ACLs, SSM Run Command, MSK Connect."""
+"""The control plane's stand-in: IAM with Kafka's ACLs, SSM Run Command, MSK Connect, MWAA."""
 
 import sys
 
@@ -20,7 +20,7 @@ def part(state: State) -> Part:
     return Part(
         "control",
         "stand-in",
-        "IAM, Run Command, MSK Connect",
+        "IAM, Run Command, MSK Connect, MWAA",
         command,
         ready,
         ports=("control",),

@@ -1,4 +1,4 @@
-"""The control plane, one server: IAM, SSM Run Command and MSK Connect, for the reader's own key only."""
+"""The control plane, one server: IAM, Run Command, MSK Connect and MWAA, for the reader's own key only."""
 
 import asyncio
 import json
@@ -18,23 +18,29 @@ from local_cloud.identity import READER
 from local_cloud.stand_ins import iam, ssm
 from local_cloud.stand_ins.http import AwsError, Keys, host_guard, serve, signed_by
 from local_cloud.stand_ins.msk_connect import MskConnect
+from local_cloud.stand_ins.mwaa import Mwaa
 from local_cloud.stand_ins.pass_on import pass_on
 from local_cloud.state import State
 
 LARGEST = 4 * 2**20  # bytes of a request
 TARGET = "AmazonSSM."
+REST = {
+    "kafkaconnect": ("/v1/",),
+    "mwaa": ("/environments", "/restapi/", "/webtoken/", "/clitoken/", "/tags/", "/metrics/"),
+}
 
 
 class Control:
-    """The three services behind one port."""
+    """The services behind one port."""
 
     def __init__(self, state: State) -> None:
         self.state = state
         self.keys = Keys(state.path("iam", "keys.properties"))
         self.rights = iam.Rights(state)
         self.commands = ssm.RunCommand(state)
-        self.connect = MskConnect(state)
-        self.rest = rest_operations(botocore.session.get_session().get_service_model("kafkaconnect"))
+        self.connect, self.airflow = MskConnect(state), Mwaa(state)
+        models = {name: botocore.session.get_session().get_service_model(name) for name in REST}
+        self.rest = {name: rest_operations(model) for name, model in models.items()}
 
     async def answer(self, request: web.Request) -> web.Response:
         """One AWS call: whose signature, which service, then that service's own answer in a thread."""
@@ -68,29 +74,34 @@ class Control:
 
     def kafkaconnect(self, request: web.Request, body: bytes) -> web.Response:
         """One of MSK Connect's REST operations."""
-        operation, asked = self.read_rest(request.method, request.raw_path)
-        answer = self.connect.handle(operation.name, asked | json.loads(body or b"{}"))
-        return web.json_response(answer)
+        return web.json_response(self.connect.handle(*self.read_rest("kafkaconnect", request, body)))
 
-    def read_rest(self, method: str, raw_path: str) -> tuple[OperationModel, dict[str, Any]]:
-        """The operation of a REST call and the parameters in its path and query."""
-        path, _, query = raw_path.partition("?")
-        for operation, verb, pattern in self.rest:
+    def mwaa(self, request: web.Request, body: bytes) -> web.Response:
+        """One of MWAA's REST operations."""
+        return web.json_response(self.airflow.handle(*self.read_rest("mwaa", request, body)))
+
+    def read_rest(self, service: str, request: web.Request, body: bytes) -> tuple[str, dict[str, Any]]:
+        """The operation of a REST call and its parameters, from path, query and body."""
+        method, (path, _, query) = request.method, request.raw_path.partition("?")
+        for operation, verb, pattern in self.rest[service]:
             found = pattern.fullmatch(path)
             if found and verb == method:
                 asked: dict[str, Any] = {name: unquote(value) for name, value in found.groupdict().items()}
-                return operation, asked | read_query(operation, query)
-        raise AwsError("BadRequestException", f"the local cloud does not do kafkaconnect {method} {path}")
+                asked |= read_query(operation, query) | json.loads(body or b"{}")
+                return operation.name, asked
+        raise AwsError("BadRequestException", f"the local cloud does not do {service} {method} {path}")
 
     async def run(self, app: web.Application) -> Any:
         """Keep Kafka's ACLs in line while the server runs; end running commands with it."""
         stop = threading.Event()
         watch = threading.Thread(target=self.rights.watch, args=(stop,), daemon=True)
         watch.start()
+        threading.Thread(target=self.airflow.watch, daemon=True).start()
         # Whoever waits for this server may then count on the identities of roles made earlier.
         await asyncio.to_thread(self.rights.tried.wait, 10)
         yield
         stop.set()
+        self.airflow.stop.set()
         self.commands.close()
         await asyncio.to_thread(watch.join, 5)
 
@@ -99,8 +110,9 @@ def service_of(request: web.Request) -> tuple[str, str]:
     """Which service a request is for, and the protocol of its errors."""
     if request.headers.get("X-Amz-Target", "").startswith(TARGET):
         return "ssm", "json-1.1"
-    if request.path.startswith("/v1/"):
-        return "kafkaconnect", "rest-json"
+    for service, paths in REST.items():
+        if request.path.startswith(paths):
+            return service, "rest-json"
     return "iam", "query"
 
 

@@ -1,0 +1,105 @@
+"""The real Airflow of one local cloud, as far as the MWAA stand-in drives it."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from local_cloud import supervise
+from local_cloud.parts import airflow
+from local_cloud.parts.aws import client
+from local_cloud.state import State, write_private
+
+START_SECONDS = 180
+
+
+class Runtime:
+    """One Airflow: its settings and DAG folder, its processes, its REST API."""
+
+    def __init__(self, state: State) -> None:
+        self.state, self.home = state, airflow.home(state)
+        self.etags: dict[str, str] = {}
+        self.token = ""
+
+    def start(self, options: dict[str, str]) -> None:
+        """Make the database, start the parts, wait until all of them are healthy; RuntimeError else."""
+        write_private(self.home / "options.json", json.dumps(options))
+        command = [sys.executable, "-m", "local_cloud.parts.airflow", "db", "migrate"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-900:])
+        for part in airflow.COMMANDS:
+            supervise.start(self.state, part)
+        until = time.monotonic() + START_SECONDS
+        while not self.healthy():
+            if time.monotonic() > until:
+                raise RuntimeError("Airflow does not become healthy")
+            time.sleep(0.5)
+
+    def healthy(self) -> bool:
+        """Whether all parts say so."""
+        try:
+            found = airflow.health(self.state)
+        except OSError:
+            return False
+        return all(found[part]["status"] == "healthy" for part in airflow.HEALTH.values())
+
+    def remove(self) -> None:
+        """Stop all parts and delete what they have kept."""
+        for part in reversed(airflow.COMMANDS):
+            supervise.stop(self.state, part)
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.etags, self.token = {}, ""
+
+    def sync(self, bucket: str, prefix: str) -> None:
+        """Make the DAG folder equal to the one in S3."""
+        s3, folder = client(self.state, "s3"), (self.home / "dags").resolve()
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+        items = [item for page in pages for item in page.get("Contents", [])]
+        wanted = {(folder / item["Key"].removeprefix(prefix)).resolve(): item for item in items}
+        for file, item in wanted.items():
+            # A key may have any name: none leads out of the folder.
+            if file.is_relative_to(folder) and self.etags.get(item["Key"]) != item["ETag"] and file != folder:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                s3.download_file(bucket, item["Key"], str(file))
+                self.etags[item["Key"]] = item["ETag"]
+        for file in folder.rglob("*.*"):
+            if file not in wanted and "__pycache__" not in file.parts:
+                self.etags = {key: etag for key, etag in self.etags.items() if folder / key != file}
+                file.unlink(missing_ok=True)
+
+    def call(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """Status and answer of one REST request; a token that has expired is renewed."""
+        for token in (self.token, ""):
+            self.token = token or self.login()
+            answer = self._request(method, f"/api/v2{path}", body)
+            if answer[0] != 401:
+                break
+        return answer
+
+    def login(self) -> str:
+        """A new token of Airflow's one user."""
+        body = {"username": airflow.USER, "password": airflow.password(self.state)}
+        return str(self._request("POST", "/auth/token", body)[1]["access_token"])
+
+    def _request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers["Authorization"] = f"Bearer {self.token}"
+        data = None if body is None else json.dumps(body).encode()
+        sent = urllib.request.Request(airflow.url(self.state) + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(sent, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            return error.code, _json(error.read().decode(errors="replace"))
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return {"detail": text[:500]}
