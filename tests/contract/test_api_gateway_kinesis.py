@@ -389,6 +389,9 @@ def test_a_change_without_a_deployment_is_not_served(cloud, stream):
     assert api.put(records, stream)[0] == 200
     cloud.api.update_integration(**where, patchOperations=[{"op": "remove", "path": path}])
     assert cloud.api.get_integration(**where).get("requestTemplates", {}) == {}
+    nowhere = {**where, "resourceId": "nothing"}
+    code, _ = refused(lambda: cloud.api.update_integration(**nowhere, patchOperations=[change]))
+    assert code == "NotFoundException"
 
 
 def test_the_api_key_is_asked_for_here_too(cloud, stream):
