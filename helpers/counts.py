@@ -1,4 +1,4 @@
-"""Where records lie and how many: in Kafka's topics, asked on the client machine, and in S3's objects."""
+"""Where records lie and how many: in Kafka's topics, in S3's objects, in Kinesis' streams."""
 
 import json
 from collections.abc import Iterable
@@ -35,3 +35,16 @@ def in_s3(bucket: str, topic: str) -> list[dict[str, Any]]:
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
     return [json.loads(line) for body in bodies for line in body.splitlines()]
+
+
+def in_stream(stream: str) -> list[dict[str, Any]]:
+    """Every record of a Kinesis stream, shard by shard from its oldest, with its `ShardId`."""
+    kinesis, records = boto3.client("kinesis"), []
+    for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
+        start = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        at, behind = kinesis.get_shard_iterator(StreamName=stream, **start)["ShardIterator"], 1
+        while at and behind:  # a closed shard ends without a next iterator
+            answer = kinesis.get_records(ShardIterator=at)
+            at, behind = answer.get("NextShardIterator"), answer["MillisBehindLatest"]
+            records += [{**record, "ShardId": shard["ShardId"]} for record in answer["Records"]]
+    return records

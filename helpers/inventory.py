@@ -19,7 +19,7 @@ from helpers.names import Names
 
 Item = dict[str, Any]
 GONE_STATES = ("terminated", "deleted")  # AWS lists such things for a while
-STATE_FIELDS = ("State", "VpcLinkStatus", "connectorState", "customPluginState")
+STATE_FIELDS = ("State", "VpcLinkStatus", "connectorState", "customPluginState", "StreamStatus")
 
 
 @dataclass(frozen=True)
@@ -171,11 +171,14 @@ FIND |= {
         ("bucket", "s3 list_buckets Buckets", "Name Name", _is("bucket", "scratch_bucket")),
         ("instance profile", "iam list_instance_profiles InstanceProfiles",
          "InstanceProfileName InstanceProfileName", _is("ec2_role")),
-        ("role", "iam list_roles Roles", "RoleName RoleName", _is("ec2_role", "connect_role")),
+        ("role", "iam list_roles Roles", "RoleName RoleName",
+         _is("ec2_role", "connect_role", "kinesis_role")),
+        ("stream", "kinesis list_streams StreamSummaries", "StreamName StreamName",
+         lambda names, name: name.startswith(f"streaming-{names.user_id}-")),
     )
 }  # fmt: skip
 FIND |= {"topic": find_topics, "rule": find_rules}
-# Dollars an hour for one, list prices of us-east-1: two kafka.t3.small; a t3.small; one MCU.
+# Dollars an hour for one, list prices of us-east-1: two kafka.t3.small; a t3.small; one MCU; two shards.
 HOURLY = {
     "cluster": 0.0912,
     "connector": 0.11,
@@ -183,6 +186,7 @@ HOURLY = {
     "elastic IP": 0.005,
     "load balancer": 0.0225,
     "instance": 0.0208,
+    "stream": 0.03,
 }
 
 

@@ -84,6 +84,7 @@ PATTERNS = {
     "api": "{id}-api",
     "api_key": "{id}-key",
     "dag": "{id}_dag",
+    "trial_stream": "streaming-{id}-trial",
     # These must start with a letter.
     "usage_plan": "p-{id}-plan",
     "vpc": "p-{id}-vpc",

@@ -23,7 +23,8 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "topic": ("cluster", "instance", "rule"),
     "usage plan": ("REST API", "API key"),
     "API key": (),
-    "REST API": ("VPC link", "load balancer"),
+    "REST API": ("VPC link", "load balancer", "role", "stream"),
+    "stream": (),
     "VPC link": ("subnet", "security group"),
     "load balancer": ("target group", "subnet"),
     "target group": ("instance", "VPC"),
@@ -182,4 +183,5 @@ DELETE: dict[str, Callable[[str], object]] = {
     "VPC": one_call("ec2", "delete_vpc", "VpcId"),
     "role": delete_role,
     "bucket": delete_bucket,
+    "stream": lambda name: aws("kinesis").delete_stream(StreamName=name, EnforceConsumerDeletion=True),
 }
