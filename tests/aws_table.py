@@ -109,6 +109,7 @@ def usage_plan(params: dict[str, Any]) -> Iterator[str]:
 PATCHES = {
     "UpdateUsagePlan": r"/(name|description|apiStages|throttle/(rate|burst)Limit|quota/\w+)",
     "UpdateMethod": r"/(authorizationType|authorizerId|apiKeyRequired|request(Parameters|Models)/.+)",
+    "UpdateStage": r"/(deploymentId|description|variables/.+|[^/]+/[A-Z*]+/(throttling|logging|metrics)/\w+)",
 }
 
 
@@ -152,6 +153,7 @@ RULES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "apigateway.PutIntegration": integration, "apigateway.CreateUsagePlan": usage_plan,
     "apigateway.UpdateUsagePlan": patches("UpdateUsagePlan"),
     "apigateway.UpdateMethod": patches("UpdateMethod"),
+    "apigateway.UpdateStage": patches("UpdateStage"),
     "ssm.SendCommand": run_command,
 }  # fmt: skip
 

@@ -1,7 +1,8 @@
 """MSK Connect: the operations of `kafkaconnect`, carried out by the real Kafka Connect runtime.
 
 Connectors are kept as AWS describes them; one of the same name on the real runtime does the work, and its
-clients act as the connector's service execution role.
+clients act as the connector's service execution role. Log delivery is noted and not done: the workers' log is
+that of the real runtime (`python -m local_cloud logs connect`).
 """
 
 import uuid

@@ -67,13 +67,8 @@ class Resources:
     def listed(self, kind: str, answer: str, name: str, asked: Thing) -> Thing:
         """All things of a kind, those with a name prefix if one is asked for; one page holds them all."""
         prefix = asked.get("namePrefix") or asked.get("connectorNamePrefix") or ""
-        hidden = ("tags", "connectorConfiguration")
         found = [thing for thing in self.kept[kind].values() if thing[name].startswith(prefix)]
-        shown = [
-            {key: value for key, value in thing.items() if key not in hidden and not key.startswith("_")}
-            for thing in found
-        ]
-        return {answer: shown}
+        return {answer: [_summary(thing) for thing in found]}
 
     def tag(self, asked: Thing) -> Thing:
         """Add tags to a resource."""
@@ -171,6 +166,17 @@ class Resources:
         self.find("worker", arn)
         del self.kept["worker"][arn]
         return {"workerConfigurationArn": arn, "workerConfigurationState": "DELETING"}
+
+
+def _summary(thing: Thing) -> Thing:
+    """A thing as a list shows it: without what only Describe tells."""
+    hidden = ("tags", "connectorConfiguration", "propertiesFileContent")
+    kept = {
+        key: value
+        for key, value in thing.items()
+        if value is not None and key not in hidden and key[0] != "_"
+    }
+    return kept | ({"latestRevision": _summary(kept["latestRevision"])} if "latestRevision" in kept else {})
 
 
 def properties(content: str) -> dict[str, str]:

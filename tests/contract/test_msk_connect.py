@@ -210,13 +210,14 @@ def test_worker_configurations(msk):
 
 def test_records_that_wait_in_the_topic_are_found(cloud, msk, connector):
     produce(cloud, "1.pin", [{"n": n} for n in range(10)])
-    made = msk.create_connector(**connector("first"))
+    logs = {"workerLogDelivery": {"s3": {"enabled": True, "bucket": BUCKET, "prefix": "logs"}}}
+    made = msk.create_connector(**connector("first"), logDelivery=logs)
     assert made["connectorState"] == "CREATING"
     arn = made["connectorArn"]
     found = settled(msk, arn, "RUNNING", "FAILED")
     assert (found["connectorState"], found.get("stateDescription")) == ("RUNNING", None)
     assert found["connectorConfiguration"] == CONFIGURATION
-    assert found["capacity"] == CAPACITY
+    assert (found["capacity"], found["logDelivery"]) == (CAPACITY, logs)
     until = time.monotonic() + 30
     while len(landed(cloud, "1.pin")) < 10 and time.monotonic() < until:
         time.sleep(0.3)

@@ -224,6 +224,10 @@ def test_a_patch_must_name_something_that_can_be_changed() -> None:
     for value, number in (("true", 0), ("True", 1)):
         operations = [{"op": "replace", "path": "/apiKeyRequired", "value": value}]
         assert len(complaints("apigateway.UpdateMethod", {**method, "patchOperations": operations})) == number
+    for path, number in (("/deploymentId", 0), ("/*/*/throttling/rateLimit", 0), ("/deployment", 1)):
+        operations = [{"op": "replace", "path": path, "value": "abc"}]
+        stage = {"restApiId": "a", "stageName": "prod", "patchOperations": operations}
+        assert len(complaints("apigateway.UpdateStage", stage)) == number
 
 
 @pytest.mark.parametrize("service", MODELS)
