@@ -19,15 +19,14 @@ def parse(records: DataFrame, table: str) -> DataFrame:
     Text that is no JSON object is kept whole in `_corrupt_record`.
     """
     text = F.col("data").cast("string")
-    raw = records.select(
-        F.from_json(text, RAW[table], OPTIONS).alias("r"), text.alias("_t"), "sequenceNumber"
+    parsed = F.from_json(text, RAW[table], OPTIONS).alias("r")
+    raw = records.select(parsed, text.alias("_text"), "sequenceNumber").select(
+        "r.*", "_text", "sequenceNumber"
     )
     # from_json takes an array's first element, and makes nothing but nulls of an empty text.
-    whole = F.when(F.col("_t").rlike(r"^\s*\{"), F.col("r._corrupt_record")).otherwise(F.col("_t"))
-    fields = [f"r.{name}" for name in raw.schema["r"].dataType.names if not name.startswith("_")]  # type: ignore[attr-defined]
-    return with_position(raw.select(*fields, whole.alias("_corrupt_record"), "sequenceNumber")).drop(
-        "sequenceNumber"
-    )
+    whole = F.when(F.col("_text").rlike(r"^\s*\{"), F.col("_corrupt_record")).otherwise(F.col("_text"))
+    raw = with_position(raw.withColumn("_corrupt_record", whole))
+    return raw.drop("_text", "_offset", "sequenceNumber")
 
 
 def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]:
@@ -36,14 +35,16 @@ def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]
     A batch that comes again after a crash changes nothing.
     """
     clean, aside = cloud.table(table, "stream"), cloud.table(table, "stream_quarantine")
-
     keep = not in_databricks()  # serverless compute has no cache, and runs `write` in a place of its own
 
     def write(batch: DataFrame, _: int) -> None:
         raw = parse(batch, table)
         held = raw.persist() if keep else raw  # two tables are written from one batch
         session.merge(CLEAN[table](held), clean)
-        session.merge(quality.quarantine(held, table), aside, "_position", "record")
+        bad = quality.quarantine(held, table)
+        session.create_table(bad, aside)
+        if not bad.isEmpty():  # far cheaper than a merge of nothing
+            session.merge(bad, aside, "_position", "record")
         if keep:
             held.unpersist()
 
