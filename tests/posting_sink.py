@@ -65,7 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.times.append(time.monotonic())
         self.server.got.append((self.path, dict(self.headers), body))
         step = self.server.script.pop(0) if self.server.script else accept
-        records = json.loads(body)["records"]
+        content = json.loads(body)
+        records = content.get("records", [content])  # one alone is a body of its own
         result = (413, {}, {}) if len(body) > self.server.limit else step(records)
         if result is None:
             # RST instead of FIN: the peer sees "connection reset".
@@ -80,6 +81,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
+
+    do_PUT = do_POST
 
     def log_message(self, *_: Any) -> None:
         pass
