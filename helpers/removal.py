@@ -11,8 +11,9 @@ from helpers.inventory import FIND, Thing, aws, listed, topics_tool
 from helpers.names import Names
 
 LEAVING = ("shutting-down", "deleting")
-# Words in the codes of refusals that pass once AWS has noticed that the last user of a thing is gone.
-BUSY = ("DependencyViolation", "InUse", "Conflict", "TooManyRequests")
+# Words in the codes of refusals that pass once AWS has noticed that the last user of a thing is gone, or
+# has delivered the last log into a bucket.
+BUSY = ("DependencyViolation", "InUse", "Conflict", "TooManyRequests", "NotEmpty")
 GONE = ("NotFound", "NoSuch")
 # What each kind needs while it exists. A machine needs the routes to be reached by Systems Manager, and a
 # topic needs the machine to be deleted from.

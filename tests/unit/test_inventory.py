@@ -142,7 +142,7 @@ def error(code: str) -> ClientError:
 
 
 def test_remove_tries_again_while_it_is_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    codes = ["DependencyViolation", "DependencyViolation"]
+    codes = ["DependencyViolation", "BucketNotEmpty"]
 
     def delete(identity: str) -> None:
         if codes:
