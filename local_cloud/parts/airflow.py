@@ -92,6 +92,7 @@ def settings(state: State) -> dict[str, str]:
         "api.secret_key": made(state, "api"),
         "api_auth.jwt_secret": made(state, "jwt"),
         "dag_processor.refresh_interval": 2,
+        "workers.min_heartbeat_interval": 1,  # also how long the end of a task may go unnoticed
         "usage_data_collection.enabled": False,
     }
     file = home(state) / "options.json"

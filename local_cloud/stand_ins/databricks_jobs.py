@@ -67,7 +67,7 @@ class Workspace:
         kind, _, token = authorization.partition(" ")
         if kind != "Bearer" or not token:
             raise Refusal("Credential was not sent or was of an unsupported type for this API.", 401, 401)
-        if not hmac.compare_digest(token.encode(), self.token.encode()):
+        if not hmac.compare_digest(token.encode(errors="replace"), self.token.encode()):
             raise Refusal("Invalid access token.", 403, 403)
 
     def submit(self, asked: Asked) -> Asked:
@@ -81,7 +81,9 @@ class Workspace:
         if not isinstance(notebook, dict) or not re.fullmatch(r"[\w-]{1,100}", key):
             raise Refusal("the local workspace runs a task with a task_key and a notebook_task only")
         only(notebook, "notebook_path", "base_parameters")
-        parameters = notebook.get("base_parameters") or {}
+        parameters = notebook.get("base_parameters", {})
+        if not isinstance(parameters, dict) or not all(isinstance(v, str) for v in parameters.values()):
+            raise Refusal("base_parameters: names and values are texts")
         only(parameters, *PARAMETERS)
         path, token = str(notebook.get("notebook_path", "")), str(asked.get("idempotency_token", ""))
         if not path.startswith("/"):

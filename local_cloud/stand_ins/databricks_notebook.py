@@ -33,7 +33,7 @@ def run(book: nbformat.NotebookNode, folder: Path, log: Path) -> dict[str, str]:
         except CellExecutionError as failed:
             found = {"error": f"{failed.ename}: {failed.evalue}", "trace": failed.traceback}
             return {name: COLOURS.sub("", text) for name, text in found.items()}
-        except RuntimeError as dead:
+        except (RuntimeError, AssertionError) as dead:  # the second: nbclient after SIGTERM
             return {"error": f"The Python kernel ended: {dead}", "trace": ""}
     return {}
 

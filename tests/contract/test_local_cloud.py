@@ -68,7 +68,7 @@ def pid(home: Path, name: str) -> int:
 def test_status_asks_every_part(home: Path) -> None:
     done = command(home, "status")
     assert done.returncode == 0
-    assert done.stdout.count("works") == 6
+    assert done.stdout.count("works") == 7
     assert "rest_proxy" in done.stdout  # off until a lesson enables it
 
 
