@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from helpers.config import state_folder
+from helpers.config import in_databricks, state_folder
 
 
 class CheckpointError(AssertionError):
@@ -27,10 +27,13 @@ def record(stage: str, counts: Mapping[str, int], equals: str | None = None) -> 
     """Keep the counts of one stage, by table; a later run of the same stage replaces them.
 
     With `equals`, the name of an earlier stage, every table must have the same count there, else
-    CheckpointError names the tables that differ.
+    CheckpointError names the tables that differ. A Databricks workspace does not know what a laptop
+    counted: there the counts are printed, to be compared by hand.
     """
     known = read()
-    if equals is not None:
+    if equals is not None and equals not in known and in_databricks():
+        print(f"{stage}: {dict(counts)}; lesson 07 shows what {equals!r} must be, table by table")
+    elif equals is not None:
         if equals not in known:
             raise CheckpointError(f"nothing recorded for {equals!r} yet: run the lesson that makes it first")
         _compare(stage, counts, equals, known[equals])

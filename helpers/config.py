@@ -1,17 +1,19 @@
 """The one switch: where the cells' calls go. PIPELINE_TARGET is `local` (default) or `aws`."""
 
 import os
+import re
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import boto3
-from botocore.exceptions import BotoCoreError
-from dotenv import dotenv_values
-
+from helpers import workspace
 from helpers.names import Names
 
+# On Databricks this module is imported where neither boto3 nor python-dotenv is certain to be installed.
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_USER = "0a1b2c3d4e5f"
+# What a job's parameters or a notebook's widgets may set on Databricks.
+PARAMETERS = ("PIPELINE_USER", "RAW_PATH", "CATALOG", "SCHEMA", "AWS_REGION", "KINESIS_CREDENTIAL")
 
 
 class ConfigError(RuntimeError):
@@ -35,6 +37,7 @@ class Settings:
     schema: str = field(repr=False)
     raw: str = field(repr=False)
     tables: str = field(repr=False)
+    kinesis_credential: str = field(default="", repr=False)
 
     @property
     def names(self) -> Names:
@@ -54,10 +57,29 @@ class Settings:
         return {"CreateBucketConfiguration": {"LocationConstraint": self.region}}
 
     def raw_path(self, table: str) -> str:
-        """The folder of raw JSON of one table: the bucket's, or the one that RAW_PATH names."""
-        if self.raw:
-            return f"{self.raw}/{table}"
-        return f"s3://{self.names.bucket}/topics/{self.names.topic[table]}"
+        """The folder of raw JSON of one table: the bucket's, or the one that RAW_PATH names.
+
+        On Databricks a folder of workspace files is copied to the volume, where Spark can read it.
+        """
+        if not self.raw:
+            return f"s3://{self.names.bucket}/topics/{self.names.topic[table]}"
+        folder = f"{self.raw}/{table}"
+        if in_databricks() and "://" not in folder and not folder.startswith(f"{workspace.VOLUMES}/"):
+            return str(workspace.copy(Path(folder), self.volume / "topics" / table))
+        return folder
+
+    @property
+    def volume(self) -> Path:
+        """On Databricks: the volume of this user's files, made when it is first asked for."""
+        return workspace.volume(self.catalog, self.schema, f"{self.user_id}_files")
+
+    def scratch(self) -> Path:
+        """An empty folder for trying things, which Python can write and Spark can read."""
+        if not in_databricks():
+            return Path(tempfile.mkdtemp())
+        folder = self.volume / "scratch"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=folder))
 
     def table(self, table: str, kind: str = "table") -> str:
         """The Delta table of `pin`, `geo` or `user` as SQL names it; `kind` may be another suffix.
@@ -66,8 +88,20 @@ class Settings:
         """
         name = f"{self.user_id}_{table}_{kind}"
         if in_databricks():
-            return f"{self.catalog}.{self.schema}.{name}"
+            return f"`{self.catalog}`.`{self.schema}`.`{name}`"  # an id may begin with a digit
         return f"delta.`{self.tables}/{name}`"
+
+    @property
+    def kinesis_options(self) -> dict[str, str]:
+        """Where and as whom Spark reads streams: the region, and on Databricks the service credential."""
+        named = {"serviceCredential": self.kinesis_credential} if self.kinesis_credential else {}
+        return {"region": self.region, **named}
+
+    def checkpoint(self, name: str) -> str:
+        """The folder where one streaming query notes how far it has read: never inside the table's own."""
+        if in_databricks():
+            return str(self.volume / "checkpoints" / name)
+        return f"{self.tables.rpartition('/')[0]}/checkpoints/{self.user_id}_{name}"
 
 
 def in_databricks() -> bool:
@@ -76,8 +110,22 @@ def in_databricks() -> bool:
 
 
 def state_folder() -> Path:
-    """Where the local cloud keeps its state: LOCAL_CLOUD_HOME, or .local in the project."""
-    return Path(os.environ.get("LOCAL_CLOUD_HOME") or ROOT / ".local").resolve()
+    """Where the local cloud keeps its state: LOCAL_CLOUD_HOME, or .local in the project.
+
+    On Databricks it is a temporary folder: a job may not write beside its notebooks.
+    """
+    usual = Path(tempfile.gettempdir(), "pinterest-pipeline") if in_databricks() else ROOT / ".local"
+    return Path(os.environ.get("LOCAL_CLOUD_HOME") or usual).resolve()
+
+
+def settings_file(file: Path) -> dict[str, str]:
+    """The NAME=value lines of a file, quotes and comments taken off; none when there is no such file."""
+    found = {}
+    for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else ():
+        if match := re.fullmatch(r"\s*(?:export\s+)?(\w+)\s*=\s*(.*?)\s*", line):
+            quoted = re.match(r"""(['"])(.*?)\1""", match[2])
+            found[match[1]] = quoted[2] if quoted else re.sub(r"(^|\s+)#.*", "", match[2])
+    return found
 
 
 def use_target() -> Settings:
@@ -85,7 +133,9 @@ def use_target() -> Settings:
 
     Raises ConfigError with all that is missing, in one message.
     """
-    own = {**dotenv_values(ROOT / ".env"), **os.environ}
+    own = {**settings_file(ROOT / ".env"), **os.environ}
+    if in_databricks():
+        own.update(workspace.parameters(PARAMETERS))
     # With RAW_PATH the reading lessons need no cloud at all.
     raw = (own.get("RAW_PATH") or "").rstrip("/")
     if raw and "://" not in raw and not raw.startswith("/"):
@@ -100,7 +150,7 @@ def use_target() -> Settings:
         if not addresses.exists() and not raw:
             raise ConfigError("The local cloud is not up: run `make up` in the project folder first.")
         # The file wins over the shell: a stray AWS_PROFILE must never send a local lesson to a real account.
-        found = {key: value for key, value in dotenv_values(addresses).items() if value}
+        found = {key: value for key, value in settings_file(addresses).items() if value}
         for stray in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
             os.environ.pop(stray, None)
         os.environ.update(found)
@@ -108,11 +158,17 @@ def use_target() -> Settings:
     user = own.get("PIPELINE_USER") or DEFAULT_USER
     region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""
     missing = [] if target == "local" or raw else _missing_on_aws(user, region)
+    if missing and in_databricks():
+        missing.append("or RAW_PATH=data_samples/topics, to read the project's samples instead of a bucket")
     if missing:
         raise ConfigError("Missing, in .env or the environment: " + "; ".join(missing))
     if target == "aws" and region:
         os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
     here = target == "local"
+    catalog, schema = own.get("CATALOG") or "", own.get("SCHEMA") or ""
+    if in_databricks() and not (catalog and schema):
+        current = workspace.place()
+        catalog, schema = catalog or current[0], schema or current[1]
     folder = own.get("TABLES_PATH") or (
         str(state_folder() / "tables") if raw else f"s3://{Names(user).bucket}/tables"
     )
@@ -126,10 +182,11 @@ def use_target() -> Settings:
         invoke_base=(own.get("API_INVOKE_BASE") if here else "") or "",
         rest_proxy=(own.get("REST_PROXY") if here else "") or "http://localhost:8082",
         sink_zip=own.get("SINK_ZIP") or "",
-        catalog=own.get("CATALOG") or "main",
-        schema=own.get("SCHEMA") or "default",
+        catalog=catalog,
+        schema=schema,
         raw=raw,
         tables=folder,
+        kinesis_credential=("" if here else own.get("KINESIS_CREDENTIAL")) or "",
     )
 
 
@@ -154,6 +211,9 @@ def _missing_on_aws(user: str, region: str) -> list[str]:
 
 def _no_credentials() -> str:
     """Why boto3 has no credentials to sign with; empty when it finds some, wherever that is."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
     try:
         return "" if boto3.Session().get_credentials() else "boto3 finds none"
     except BotoCoreError as error:  # a profile that does not exist, say

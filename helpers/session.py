@@ -6,9 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from pyspark import SparkConf, SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
+from helpers import workspace
 from helpers.config import ROOT, ConfigError, in_databricks, state_folder
 
 CORES = 2
@@ -31,6 +31,8 @@ CONF = {
     # Spark's 200 and Delta's 50 are for clusters: here each would cost more than the work itself.
     "spark.sql.shuffle.partitions": f"{CORES}",
     "spark.databricks.delta.snapshotPartitions": f"{CORES}",
+    # A filter over many renamed columns makes the planner weigh every combination of old and new names.
+    "spark.sql.constraintPropagation.enabled": "false",
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
     # The cells say s3://, as on Databricks; here Hadoop's S3A answers to that scheme.
@@ -51,15 +53,15 @@ def spark() -> SparkSession:
     Call `config.use_target()` first: the session takes endpoint, region and keys from the environment.
     Raises ConfigError when Java or Spark's jars are missing.
     """
-    active = SparkSession.getActiveSession()
-    if active is not None:
-        return active
     if in_databricks():
+        workspace.show_frames()
         return SparkSession.builder.getOrCreate()
-    return _local()
+    active = SparkSession.getActiveSession()
+    return active if active is not None else _local()
 
 
 def _local() -> SparkSession:
+    from pyspark import SparkConf, SparkContext  # a client of Spark Connect has no SparkContext
     from pyspark.java_gateway import launch_gateway
 
     folder = state_folder() / "spark"
@@ -127,14 +129,15 @@ def create_table(rows: DataFrame, target: str) -> None:
     rows.sparkSession.sql(f"CREATE TABLE IF NOT EXISTS {target} ({columns}) USING delta")
 
 
-def merge(rows: DataFrame, target: str, key: str = "ind") -> None:
+def merge(rows: DataFrame, target: str, *keys: str) -> None:
     """Put `rows`, one per key, into a Delta table; doing it again, or in another order, changes nothing.
 
-    A row replaces that of the same key only if its `_position` in the log is higher.
+    A row replaces that of the same `keys` (`ind` if none is named) only if its `_position` is higher.
     """
     create_table(rows, target)
+    same = " AND ".join(f"old.{key} = new.{key}" for key in keys or ("ind",))
     rows.sparkSession.sql(
-        f"""MERGE INTO {target} AS old USING {{rows}} AS new ON old.{key} = new.{key}
+        f"""MERGE INTO {target} AS old USING {{rows}} AS new ON {same}
             WHEN MATCHED AND new._position > old._position THEN UPDATE SET *
             WHEN NOT MATCHED THEN INSERT *""",
         rows=rows,

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import config
 from tests.bare import nothing_set
+from tests.databricks import inside
 
 ENV = """PIPELINE_TARGET=local
 AWS_ENDPOINT_URL=http://127.0.0.1:4566
@@ -145,15 +146,17 @@ def test_an_unknown_target_is_named(monkeypatch: pytest.MonkeyPatch, target: str
     assert repr(target) in refusal()
 
 
-def test_inside_databricks_the_target_is_never_local(monkeypatch: pytest.MonkeyPatch, local: None) -> None:
-    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+def test_inside_databricks_the_target_is_never_local(
+    monkeypatch: pytest.MonkeyPatch, local: None, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PIPELINE_USER", "bob42")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    cloud = config.use_target()
-    assert cloud.target == "aws"
-    assert cloud.table("pin") == "main.default.bob42_pin_table"
-    monkeypatch.setenv("PIPELINE_TARGET", "local")
-    assert "Databricks" in refusal()
+    with inside(tmp_path):
+        cloud = config.use_target()
+        assert cloud.target == "aws"
+        assert cloud.table("pin") == "`workspace`.`default`.`bob42_pin_table`"
+        monkeypatch.setenv("PIPELINE_TARGET", "local")
+        assert "Databricks" in refusal()
 
 
 @pytest.mark.parametrize("target", ["local", "aws"])

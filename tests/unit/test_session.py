@@ -56,22 +56,6 @@ def test_missing_jars_and_java_are_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
         session._prepare_environment()
 
 
-def test_databricks_keeps_its_own_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Workspace:
-        class builder:
-            @staticmethod
-            def getOrCreate() -> str:
-                return "the workspace's own"
-
-        @staticmethod
-        def getActiveSession() -> None:
-            return None
-
-    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
-    monkeypatch.setattr(session, "SparkSession", Workspace)
-    assert session.spark() == "the workspace's own"
-
-
 def posts(spark: Any, *rows: tuple[int, str, int]) -> DataFrame:
     frame = spark.createDataFrame(list(rows), "ind BIGINT, country STRING, _offset BIGINT")
     return cleaning.with_position(frame).drop("_offset")
@@ -100,6 +84,18 @@ def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_pa
     session.merge(rows, target)
     session.create_table(rows, target)
     assert held(spark, target) == [(1, "Aruba")]
+
+
+@pytest.mark.parametrize("kind", ["a path", "a name that begins with a digit"])
+def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_path: Path, kind: str) -> None:
+    named = "`spark_catalog`.`default`.`1e5_quarantine`"
+    target = f"delta.`{tmp_path}/t`" if kind == "a path" else named
+    session.merge(posts(spark, (1, "Aruba", 1), (2, "Chad", 1)), target)
+    assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
+    for _ in range(2):
+        posts(spark, (3, "Peru", 1)).write.format("delta").mode("overwrite").saveAsTable(target)
+        assert [row["ind"] for row in spark.read.table(target).collect()] == [3]
+    spark.sql(f"DROP TABLE IF EXISTS {named}")
 
 
 def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path) -> None:

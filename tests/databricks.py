@@ -1,0 +1,55 @@
+"""A Databricks workspace as far as helpers look at it: widgets, a catalog's name, a volume as a folder."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from helpers import workspace
+
+
+class Widgets:
+    """The notebook's widgets; one that was never made raises what no other program raises."""
+
+    def __init__(self, given: dict[str, str]) -> None:
+        self.given = given
+
+    def get(self, name: str) -> str:
+        if name not in self.given:
+            raise type("InputWidgetNotDefined", (Exception,), {})(name)
+        return self.given[name]
+
+
+class Session:
+    """Answers the three statements that helpers send before there is any data, and remembers them."""
+
+    def __init__(self, catalog: str, schema: str) -> None:
+        self.place = catalog, schema
+        self.said: list[str] = []
+
+    def sql(self, statement: str) -> Any:
+        self.said.append(statement)
+        if statement.startswith("CREATE VOLUME IF NOT EXISTS "):
+            name = statement.rpartition(" ")[2].replace("`", "")
+            workspace.VOLUMES.joinpath(*name.split(".")).mkdir(parents=True)
+            return None
+        assert statement == "SELECT current_catalog(), current_schema()"
+        return SimpleNamespace(first=lambda: self.place)
+
+
+@contextmanager
+def inside(
+    folder: Path, widgets: dict[str, str] | None = None, place: tuple[str, str] = ("workspace", "default")
+) -> Iterator[Session]:
+    """Run as in a workspace whose volumes lie in `folder`; gives the session that hears the statements."""
+    session = Session(*place)
+    shell = SimpleNamespace(user_ns={"dbutils": SimpleNamespace(widgets=Widgets(widgets or {}))})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABRICKS_RUNTIME_VERSION", "client.4.17")
+        patch.setattr(workspace, "VOLUMES", folder / "Volumes")
+        patch.setattr(workspace, "_spark", lambda: session)
+        patch.setattr(workspace, "_shell", lambda: shell)
+        yield session
