@@ -12,7 +12,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
 
 export MPLBACKEND ?= module://matplotlib_inline.backend_inline
 
-.PHONY: help setup run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench clean no-aws
+.PHONY: help setup run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench databricks clean no-aws
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -84,7 +84,10 @@ format: .venv/ready  ## let ruff put the code in form
 bench: no-aws setup  ## measure speed and memory; writes benchmarks/results.json
 	@$(PY) -m benchmarks.run
 
+databricks:  ## write the Databricks lessons as notebooks that run alone, into .local/databricks
+	@$(PYTHON) -m runner.single
+
 clean: .venv/ready  ## stop everything; delete data, programs and packages
 	@$(CLOUD) reset
 	@$(IN_TEST) $(CLOUD) reset
-	@rm -rf .local .venv
+	@rm -rf .local .venv dist
