@@ -17,7 +17,7 @@ AT_TIMESTAMP = "AT_TIMESTAMP:"  # and milliseconds: from then on
 BUSY, IDLE = 0.25, 1.0  # seconds from one question to the next
 # Kinesis ends a page at 10 MB, the emulator at no size: the size of past records tells how many to ask for.
 PAGE_BYTES = 8 * 2**20
-FIRST_PAGE = 100  # records
+FIRST_PAGE = 50  # records
 SCHEMA = pa.schema(
     [
         ("partitionKey", pa.string()),

@@ -140,7 +140,9 @@ class KinesisServer(ThreadingHTTPServer):
         self.empty_pages -= 1
         after = place + len(page)
         left = after < len(shard.records)
-        answer: dict[str, Any] = {"Records": page, "MillisBehindLatest": 1000 if left else 0}
+        # In whole milliseconds, as the emulator counts: 0 although a record of this very moment is left.
+        age = time.time() - shard.records[after]["ApproximateArrivalTimestamp"] if left else 0
+        answer: dict[str, Any] = {"Records": page, "MillisBehindLatest": max(0, int(age * 1000))}
         if left or not shard.closed:
             answer["NextShardIterator"] = self._token(shard, after)
         if self.one_use:

@@ -283,9 +283,14 @@ def test_memory_is_bounded_by_the_size_of_records(
 
 
 def test_pages_without_records_are_not_the_end(server: KinesisServer) -> None:
-    server.put("s", *numbers(3))
+    server.put("s", *numbers(3), at=time.time() - 1)
     server.empty_pages = 4
     assert step(new_reader())[1] == numbers(3)
+
+
+def test_a_full_page_is_not_the_end_whatever_the_lag(server: KinesisServer) -> None:
+    server.put("s", *numbers(100), at=time.time() + 60)
+    assert step(new_reader(maxRecordsPerFetch="10"))[1] == numbers(100)
 
 
 def test_latest_is_the_moment_of_loading_in_every_replay(server: KinesisServer) -> None:
