@@ -340,6 +340,12 @@ def test_only_a_laptop_starts_spark_itself() -> None:
     assert sum("_local()" in line for line in code.text.splitlines()) == 2  # its definition, and this call
 
 
+def test_only_lesson_08_tells_of_mounts() -> None:
+    told = {path.name[:2] for path in (ROOT / "notebooks").glob("*.ipynb")
+            if re.search(REFUSED_WORDS["DBFS"], load(path).prose)}  # fmt: skip
+    assert told == {"08"}
+
+
 def test_the_readme_marks_the_lessons_that_run_there() -> None:
     rows = re.findall(
         r"^\| \[(\d\d)\]\(.*\|([^|]*)\|\s*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE
