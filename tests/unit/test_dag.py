@@ -1,0 +1,104 @@
+"""The DAG that goes to MWAA: what it says, and that reading it connects to nothing.
+
+Airflow is imported in another process: it sets up logging and files of its own.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OPTIONS = {"USER_ID": "ann1", "RETRIES": "1", "RETRY_SECONDS": "2.5", "POLL_SECONDS": "2"}
+
+
+@cache
+def facts(home: Path, *options: str) -> dict[str, Any]:
+    """What the file says with these options as MWAA would set them."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "AWS_"))}
+    given = {f"AIRFLOW__PIPELINE__{name}": OPTIONS[name] for name in options}
+    clean |= {"AIRFLOW_HOME": str(home), "AWS_REGION": "eu-west-1", **given}
+    command = [sys.executable, str(ROOT / "tests" / "dag_facts.py"), str(ROOT / "dags" / "pinterest_dag.py")]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("airflow")
+
+
+@pytest.fixture(scope="module")
+def dag(home: Path) -> dict[str, Any]:
+    return facts(home)
+
+
+@pytest.fixture(scope="module")
+def local(home: Path) -> dict[str, Any]:
+    return facts(home, *OPTIONS)
+
+
+def test_it_runs_once_a_day_and_catches_nothing_up(dag: dict[str, Any]) -> None:
+    assert dag["schedule"] == "@daily" and dag["start"].startswith("2026-01-01T00:00:00")
+    assert dag["catchup"] is False and dag["max_active_runs"] == 1
+    assert dag["time_out"] > sum(task["time_out"] for task in dag["tasks"])
+
+
+def test_it_tells_its_reader_what_it_is(dag: dict[str, Any]) -> None:
+    assert dag["tags"] == ["batch", "pinterest"] and "pipeline.retries" in dag["doc"]
+    assert {task["owner"] for task in dag["tasks"]} == {"data-engineering"}
+
+
+def test_two_notebooks_one_after_the_other(dag: dict[str, Any]) -> None:
+    assert [(task["id"], task["after"]) for task in dag["tasks"]] == [("clean", []), ("answer", ["clean"])]
+    paths = [task["scheduled"]["tasks"][0]["notebook_task"]["notebook_path"] for task in dag["tasks"]]
+    assert paths == [f"/Workspace/Shared/x/{name}" for name in ("09_clean_the_batch", "10_answer_questions")]
+    for path in paths:
+        assert (ROOT / "notebooks" / f"{path.rpartition('/')[2]}.ipynb").exists()
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_a_task_is_a_databricks_run_with_limits(dag: dict[str, Any], nth: int) -> None:
+    task = dag["tasks"][nth]
+    assert (task["type"], task["connection"]) == ("DatabricksSubmitRunOperator", "databricks_default")
+    assert (task["retries"], task["retry_seconds"], task["poll_seconds"]) == (2, 300, 30)
+    assert task["time_out"] == task["databricks_time_out"] == 3600
+    assert task["callback"] is True
+    assert task["scheduled"]["tasks"][0]["task_key"] == task["id"]
+
+
+def test_options_of_the_environment_reach_it(dag: dict[str, Any], local: dict[str, Any]) -> None:
+    assert (dag["id"], local["id"]) == ("pinterest_dag", "ann1_dag")
+    task = local["tasks"][0]
+    assert (task["retries"], task["retry_seconds"], task["poll_seconds"]) == (1, 2.5, 2)
+    given = [one["tasks"][0]["scheduled"]["tasks"][0]["notebook_task"] for one in (dag, local)]
+    assert given[0]["base_parameters"] == {"AWS_REGION": "eu-west-1"}
+    assert given[1]["base_parameters"] == {"AWS_REGION": "eu-west-1", "PIPELINE_USER": "ann1"}
+
+
+def test_a_run_is_named_by_its_day_also_when_a_person_starts_it(local: dict[str, Any]) -> None:
+    task = local["tasks"][0]
+    assert task["scheduled"]["run_name"] == "ann1_dag.clean 2026-05-05"
+    assert task["by_hand"]["run_name"] == "ann1_dag.clean 2026-05-06"
+
+
+def test_each_try_of_each_task_has_a_token_of_its_own(local: dict[str, Any]) -> None:
+    tokens = [task[how]["idempotency_token"] for task in local["tasks"] for how in ("scheduled", "by_hand")]
+    assert len(set(tokens)) == 4 and all(str(uuid.UUID(token)) == token for token in tokens)
+    assert all(len(token) <= 64 for token in tokens)
+
+
+def test_a_failure_is_reported_in_one_line(dag: dict[str, Any]) -> None:
+    assert dag["reported"] == ["d: t gave up after 3 tries, somebody has to look: why"]
+
+
+def test_the_file_needs_nothing_of_this_project() -> None:
+    text = (ROOT / "dags" / "pinterest_dag.py").read_text()
+    assert "helpers" not in text and "local_cloud" not in text
