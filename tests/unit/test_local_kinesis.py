@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadMaxRows
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType, TimestampType
 
 import pyspark_local_kinesis
+from helpers.config import ROOT
 from pyspark_local_kinesis import COLUMNS, DefaultSource, options, reader, shards
 from pyspark_local_kinesis.options import KinesisError, parse
 from tests.kinesis_server import KinesisServer, serving
@@ -497,3 +499,12 @@ def test_a_quiet_shard_is_asked_once_a_second_a_busy_one_four_times(
     step(found, place)
     gaps = [round(after - before, 2) for before, after in pairwise(times)]
     assert gaps == [1.0, 1.0, 1.0, 0.25, 0.25, 0.25]
+
+
+def test_nothing_of_the_project_imports_it() -> None:
+    # The cells and helpers run on Databricks too, where it must not be.
+    files = [*(ROOT / "helpers").rglob("*.py"), *(ROOT / "notebooks").rglob("*.ipynb")]
+    assert len(files) > 20
+    assert not [
+        file for file in files if re.search(r"import\s+pyspark_local|from\s+pyspark_local", file.read_text())
+    ]
