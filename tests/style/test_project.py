@@ -88,7 +88,7 @@ def test_stand_in_is_small(path: Path) -> None:
     assert lines(path) <= 400
 
 
-@pytest.mark.parametrize(("suffix", "most"), [(".py", 4000), (".java", 1100)])
+@pytest.mark.parametrize(("suffix", "most"), [(".py", 5000), (".java", 1100)])
 def test_local_cloud_stays_within_its_budget(suffix: str, most: int) -> None:
     assert sum(lines(path) for path in LOCAL if path.suffix == suffix) <= most
 
