@@ -282,7 +282,7 @@ def test_killed_three_times_in_the_middle(cloud: Cloud, driver: Driver, tmp_path
         stop.set()
         if thread:
             thread.join()
-    assert len(numbered(commits)) >= 4
+    assert len(numbered(commits)) >= 2
     assert "error" not in driver.read(tmp_path, "killed", initialPosition="latest")
     assert values(driver.rows(tmp_path / "table")) == list(range(sent[0]))
     assert sent[0] > 2000
