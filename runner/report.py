@@ -1,27 +1,48 @@
 """What is said at the end of a run: the counts from end to end, and why a lesson stopped."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from local_cloud.state import State
 from runner.execute import Failure
 
-STAGES = ("sent", "in topic", "in S3", "clean", "duplicates", "quarantined")
+# Stage as the lessons record it -> as the summary calls it.
+STAGES = {name: name for name in ("sent", "in topic", "in S3", "clean", "duplicates", "quarantined")}
+STREAMED = {"sent to streams": "sent", "in streams": "in stream", "in stream tables": "posts in table"}
+Rule = Callable[[list[int]], bool]
 ERROR_WORDS = ("ERROR", "FATAL", "CRITICAL", "Exception", "Traceback")
 TAIL = 20_000  # bytes of a log searched for an error
 
 
 def counts_table(counts: dict[str, dict[str, int]]) -> str:
-    """The recorded stages as text, one line a table, and whether each table adds up from end to end."""
-    stages = [stage for stage in STAGES if stage in counts]
-    if not stages:
-        return "No counts were recorded."
-    tables = list(dict.fromkeys(table for stage in stages for table in counts[stage]))
-    lines = [["table", *stages, "adds up" if len(stages) == len(STAGES) else ""]]
-    for table in tables:
-        found = [counts[stage].get(table, 0) for stage in stages]
-        verdict = ""
-        if len(stages) == len(STAGES):
-            verdict = "yes" if found[0] == found[1] == found[2] == sum(found[3:]) else "NO"
+    """The recorded stages as text, a line a table, first of the batch and then of the stream.
+
+    Whether a table adds up is said where all of its stages are there.
+    """
+    parts = [
+        _part("table", counts, STAGES, _batch_adds_up),
+        _part("stream", counts, STREAMED, _stream_adds_up),
+    ]
+    return "\n\n".join(filter(None, parts)) or "No counts were recorded."
+
+
+def _batch_adds_up(found: list[int]) -> bool:
+    return found[0] == found[1] == found[2] == sum(found[3:])
+
+
+def _stream_adds_up(found: list[int]) -> bool:
+    return found[0] == found[1] >= found[2]  # a post is in the table once, however often it was sent
+
+
+def _part(name: str, counts: dict[str, dict[str, int]], stages: dict[str, str], adds_up: Rule) -> str:
+    known = [stage for stage in stages if stage in counts]
+    if not known:
+        return ""
+    complete = len(known) == len(stages)
+    lines = [[name, *(stages[stage] for stage in known), "adds up" if complete else ""]]
+    for table in dict.fromkeys(table for stage in known for table in counts[stage]):
+        found = [counts[stage].get(table, 0) for stage in known]
+        verdict = ("yes" if adds_up(found) else "NO") if complete else ""
         lines.append([table, *(f"{count:,}" for count in found), verdict])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(

@@ -137,6 +137,16 @@ def test_counts_add_up_or_do_not() -> None:
     assert lines[1].split()[-1] == "yes" and lines[2].split()[-1] == "NO"
 
 
+def test_the_stream_has_a_table_of_its_own() -> None:
+    stages = {"sent": 5, "sent to streams": 5, "in streams": 5, "in stream tables": 3}
+    counts = {stage: {"pin": count, "geo": count} for stage, count in stages.items()}
+    counts["in streams"] = {"pin": 5, "geo": 4}
+    batch, stream = counts_table(counts).split("\n\n")
+    assert batch.splitlines()[1].split() == ["pin", "5"]
+    assert [line.split()[-1] for line in stream.splitlines()[1:]] == ["yes", "NO"]
+    assert counts_table({}) == "No counts were recorded."
+
+
 def test_the_log_with_an_error_is_named(folder: Path) -> None:
     logs = State().path("logs")
     logs.mkdir(parents=True)
