@@ -38,11 +38,20 @@ class Settings:
     raw: str = field(repr=False)
     tables: str = field(repr=False)
     kinesis_credential: str = field(default="", repr=False)
+    databricks_host: str = field(default="", repr=False)
+    databricks_token: str = field(default="", repr=False)
+    databricks_notebooks: str = field(default="", repr=False)
 
     @property
     def names(self) -> Names:
         """Every resource name of this user's pipeline."""
         return Names(self.user_id)
+
+    def need(self, *settings: str) -> None:
+        """Raise ConfigError with those of these settings that are empty, for what one lesson alone needs."""
+        empty = [name.upper() for name in settings if not getattr(self, name)]
+        if empty:
+            raise ConfigError(f"Missing, in .env or the environment: {', '.join(empty)}")
 
     def invoke_url(self, api_id: str, stage: str) -> str:
         """The address at which a deployed stage of a REST API is called."""
@@ -187,6 +196,9 @@ def use_target() -> Settings:
         raw=raw,
         tables=folder,
         kinesis_credential=("" if here else own.get("KINESIS_CREDENTIAL")) or "",
+        databricks_host=own.get("DATABRICKS_HOST") or "",
+        databricks_token=own.get("DATABRICKS_TOKEN") or "",
+        databricks_notebooks=own.get("DATABRICKS_NOTEBOOKS") or "",
     )
 
 

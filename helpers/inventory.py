@@ -13,7 +13,7 @@ import boto3
 import pandas as pd
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from helpers import client, counts
+from helpers import client, counts, once
 from helpers.config import ConfigError
 from helpers.names import Names
 
@@ -115,6 +115,23 @@ def topics_tool() -> str:
     return f"kafka/bin/kafka-topics.sh {where}"
 
 
+def find_environments(names: Names) -> list[Thing]:
+    """Our Airflow environment, which MWAA lists by its name alone."""
+    name = names.environment
+    if name not in listed("mwaa", "list_environments", "Environments"):
+        return []
+    # It may go in between.
+    found = once.unless("ResourceNotFoundException", lambda: aws("mwaa").get_environment(Name=name))
+    return [Thing("mwaa", "environment", name, name, found["Environment"]["Status"].lower())] if found else []
+
+
+def find_log_groups(names: Names) -> list[Thing]:
+    """The log groups that MWAA makes for an environment, and leaves behind."""
+    prefix = f"airflow-{names.environment}-"
+    found = listed("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
+    return things("logs", "log group", found, "logGroupName logGroupName")
+
+
 def find_rules(names: Names) -> list[Thing]:
     """Our security groups that let somebody in: such a rule may name another group, which then cannot go."""
     groups = [g for g in listed("ec2", "describe_security_groups", "SecurityGroups") if _ours(g, names)]
@@ -172,16 +189,18 @@ FIND |= {
         ("instance profile", "iam list_instance_profiles InstanceProfiles",
          "InstanceProfileName InstanceProfileName", _is("ec2_role")),
         ("role", "iam list_roles Roles", "RoleName RoleName",
-         _is("ec2_role", "connect_role", "kinesis_role")),
+         _is("ec2_role", "connect_role", "kinesis_role", "mwaa_role")),
         ("stream", "kinesis list_streams StreamSummaries", "StreamName StreamName",
          lambda names, name: name.startswith(f"streaming-{names.user_id}-")),
     )
 }  # fmt: skip
 FIND |= {"topic": find_topics, "rule": find_rules}
+FIND |= {"environment": find_environments, "log group": find_log_groups}
 # Dollars an hour for one, list prices of us-east-1: two kafka.t3.small; a t3.small; one MCU; two shards.
 HOURLY = {
     "cluster": 0.0912,
     "connector": 0.11,
+    "environment": 0.49,  # mw1.small with its one worker
     "NAT gateway": 0.045,
     "elastic IP": 0.005,
     "load balancer": 0.0225,

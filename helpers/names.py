@@ -81,6 +81,7 @@ PATTERNS = {
     "ec2_role": "{id}-ec2-access-role",
     "connect_role": "{id}-connect-role",
     "kinesis_role": "{id}-kinesis-access-role",
+    "mwaa_role": "{id}-mwaa-role",
     "api": "{id}-api",
     "api_key": "{id}-key",
     "dag": "{id}_dag",

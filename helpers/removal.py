@@ -19,6 +19,8 @@ GONE = ("NotFound", "NoSuch")
 # topic needs the machine to be deleted from.
 NEEDS: dict[str, tuple[str, ...]] = {
     "connector": ("topic", "plugin", "worker configuration", "role", "bucket", "security group", "subnet"),
+    "environment": ("role", "bucket", "security group", "subnet", "log group"),
+    "log group": (),
     "plugin": ("bucket",),
     "worker configuration": (),
     "topic": ("cluster", "instance", "rule"),
@@ -45,7 +47,15 @@ NEEDS: dict[str, tuple[str, ...]] = {
     "bucket": (),
 }
 # Minutes that AWS normally takes, where it is more than one.
-MINUTES = {"connector": 5, "VPC link": 3, "load balancer": 2, "instance": 2, "cluster": 15, "NAT gateway": 2}
+MINUTES = {
+    "environment": 20,
+    "connector": 5,
+    "VPC link": 3,
+    "load balancer": 2,
+    "instance": 2,
+    "cluster": 15,
+    "NAT gateway": 2,
+}
 
 
 def order() -> list[str]:
@@ -161,6 +171,8 @@ def delete_internet_gateway(gateway: str) -> None:
 
 DELETE: dict[str, Callable[[str], object]] = {
     "connector": one_call("kafkaconnect", "delete_connector", "connectorArn"),
+    "environment": one_call("mwaa", "delete_environment", "Name"),
+    "log group": one_call("logs", "delete_log_group", "logGroupName"),
     "plugin": one_call("kafkaconnect", "delete_custom_plugin", "customPluginArn"),
     "worker configuration": one_call("kafkaconnect", "delete_worker_configuration", "workerConfigurationArn"),
     "topic": delete_topic,

@@ -1,9 +1,13 @@
 """One Spark session, and the Delta tables that it writes. On Databricks it is the workspace's own."""
 
+import fcntl
+import functools
+import hashlib
 import logging
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
@@ -120,21 +124,46 @@ def _prepare_environment() -> None:
     os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 
 
+def one_writer(write: Callable[..., None]) -> Callable[..., None]:
+    """Let one process of this machine at a time write a table: Delta's log on S3 is not safe with two.
+
+    On Databricks the workspace itself sees to that, for all of its clusters.
+    """
+
+    @functools.wraps(write)
+    def alone(rows: DataFrame, target: str, *more: str) -> None:
+        if in_databricks():
+            return write(rows, target, *more)
+        file = state_folder() / "locks" / hashlib.sha256(target.encode()).hexdigest()[:16]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # waits; the system gives it back when a process dies
+            write(rows, target, *more)
+
+    return alone
+
+
+def _ensure_table(rows: DataFrame, target: str) -> None:
+    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema)
+    rows.sparkSession.sql(f"CREATE TABLE IF NOT EXISTS {target} ({columns}) USING delta")
+
+
+@one_writer
 def create_table(rows: DataFrame, target: str) -> None:
     """Make an empty Delta table with the columns of `rows`, unless there is one.
 
     `target` is what SQL calls it: "catalog.schema.name", or "delta.`s3://bucket/folder`".
     """
-    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema)
-    rows.sparkSession.sql(f"CREATE TABLE IF NOT EXISTS {target} ({columns}) USING delta")
+    _ensure_table(rows, target)
 
 
+@one_writer
 def merge(rows: DataFrame, target: str, *keys: str) -> None:
     """Put `rows`, one per key, into a Delta table; doing it again, or in another order, changes nothing.
 
     A row replaces that of the same `keys` (`ind` if none is named) only if its `_position` is higher.
     """
-    create_table(rows, target)
+    _ensure_table(rows, target)
     same = " AND ".join(f"old.{key} = new.{key}" for key in keys or ("ind",))
     rows.sparkSession.sql(
         f"""MERGE INTO {target} AS old USING {{rows}} AS new ON {same}
@@ -142,3 +171,10 @@ def merge(rows: DataFrame, target: str, *keys: str) -> None:
             WHEN NOT MATCHED THEN INSERT *""",
         rows=rows,
     )
+
+
+@one_writer
+def overwrite(rows: DataFrame, target: str) -> None:
+    """Make these rows all that a Delta table holds."""
+    _ensure_table(rows, target)
+    rows.write.format("delta").mode("overwrite").saveAsTable(target)

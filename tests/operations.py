@@ -14,6 +14,7 @@ ANSWERED = {
     "elbv2": EMULATED,
     "kafka": f"{EMULATED}; the brokers are the real Kafka",
     "kinesis": EMULATED,
+    "logs": EMULATED,
     "resourcegroupstaggingapi": EMULATED,
     "s3": EMULATED,
     "sts": EMULATED,
@@ -22,6 +23,7 @@ ANSWERED = {
     "apigatewayv2": "stand-in `gateway`",
     "ssm": "stand-in `control`: Run Command in the client machine's folder",
     "kafkaconnect": "stand-in `control`, carried out by the real Kafka Connect",
+    "mwaa": "stand-in `control`, carried out by the real Airflow",
 }
 # Where an operation differs from the rest of its service.
 SINGLE = {

@@ -92,6 +92,22 @@ def test_printing_the_settings_shows_no_secret(local: None, secret: str) -> None
     assert secret not in str(cloud)
 
 
+def test_the_workspace_is_a_setting_that_its_lesson_asks_for(
+    local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("databricks_host", "databricks_token", "databricks_notebooks")
+    for name in names:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("DATABRICKS_HOST", "https://dbc-1.example")
+    with pytest.raises(config.ConfigError, match="DATABRICKS_TOKEN, DATABRICKS_NOTEBOOKS"):
+        config.use_target().need(*names)
+    monkeypatch.setenv("DATABRICKS_TOKEN", "workspace-secret")
+    monkeypatch.setenv("DATABRICKS_NOTEBOOKS", "/Workspace/x")
+    cloud = config.use_target()
+    cloud.need(*names)
+    assert cloud.databricks_token == "workspace-secret" and "workspace-secret" not in repr(cloud)
+
+
 def test_all_that_aws_lacks_is_listed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIPELINE_TARGET", "aws")
     line = refusal()

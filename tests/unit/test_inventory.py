@@ -1,6 +1,7 @@
 """What lesson 17 finds and in which order it deletes, without a server."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ REFUSED_BY_AWS = [
     ("subnet", "VPC link"),
     ("subnet", "cluster"),
     ("subnet", "connector"),
+    ("subnet", "environment"),
+    ("security group", "environment"),
+    ("log group", "environment"),  # it would come back
     ("security group", "rule"),
     ("security group", "cluster"),
     ("security group", "connector"),
@@ -82,6 +86,38 @@ def test_terminated_instances_are_gone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_connectors_are_ours_by_the_whole_id(monkeypatch: pytest.MonkeyPatch, name: str, ours: bool) -> None:
     answers(monkeypatch, [{"connectorName": name, "connectorArn": "arn", "connectorState": "RUNNING"}])
     assert bool(inventory.FIND["connector"](MINE)) is ours
+
+
+@pytest.mark.parametrize("name", ["p-abc123-airflow", "p-abc1234-airflow", "p-abc123-airflow-2"])
+def test_an_environment_is_ours_by_its_whole_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(inventory, "listed", lambda *call, **asked: [name])
+    monkeypatch.setattr(
+        inventory, "aws", lambda _: Cloud(get_environment={"Environment": {"Status": "DELETING"}})
+    )
+    ours = [Thing("mwaa", "environment", name, name, "deleting")] if name == MINE.environment else []
+    assert inventory.find_environments(MINE) == ours
+    assert all(thing.state in removal.LEAVING for thing in ours)
+
+
+def test_an_environment_that_goes_meanwhile_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(**asked: str) -> None:
+        raise error("ResourceNotFoundException")
+
+    monkeypatch.setattr(inventory, "listed", lambda *call, **asked: [MINE.environment])
+    monkeypatch.setattr(inventory, "aws", lambda _: SimpleNamespace(get_environment=gone))
+    assert inventory.find_environments(MINE) == []
+
+
+def test_log_groups_are_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, str] = {}
+
+    def listing(*call: str, **asked: str) -> list[dict[str, str]]:
+        seen.update(asked)
+        return [{"logGroupName": "airflow-p-abc123-airflow-Task"}]
+
+    monkeypatch.setattr(inventory, "listed", listing)
+    assert [thing.id for thing in inventory.find_log_groups(MINE)] == ["airflow-p-abc123-airflow-Task"]
+    assert seen == {"logGroupNamePrefix": "airflow-p-abc123-airflow-"}
 
 
 def test_only_a_group_that_lets_somebody_in_has_a_rule(monkeypatch: pytest.MonkeyPatch) -> None:

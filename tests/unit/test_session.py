@@ -1,5 +1,7 @@
 """The Spark session of this machine, and the tables that it writes."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +95,43 @@ def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_p
     session.merge(posts(spark, (1, "Aruba", 1), (2, "Chad", 1)), target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
     for _ in range(2):
-        posts(spark, (3, "Peru", 1)).write.format("delta").mode("overwrite").saveAsTable(target)
+        session.overwrite(posts(spark, (3, "Peru", 1)), target)
         assert [row["ind"] for row in spark.read.table(target).collect()] == [3]
     spark.sql(f"DROP TABLE IF EXISTS {named}")
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from helpers import session
+
+@session.one_writer
+def write(rows, target):
+    Path(sys.argv[1], "begun").touch()
+    time.sleep(1)
+    Path(sys.argv[1], "done").touch()
+
+write(None, "t")
+"""
+
+
+def test_another_process_waits_for_its_turn_at_a_table(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("LOCAL_CLOUD_HOME", str(tmp_path))
+    seen: dict[str, bool] = {}
+
+    @session.one_writer
+    def write(rows: Any, target: str) -> None:
+        seen[target] = (tmp_path / "done").exists()
+
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)]) as holder:
+        while not (tmp_path / "begun").exists():
+            assert holder.poll() is None
+        write(None, "other")
+        write(None, "t")
+    assert seen == {"other": False, "t": True} and holder.returncode == 0
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
+    monkeypatch.setattr(session.fcntl, "flock", lambda *_: pytest.fail("the workspace has its own ways"))
+    write(None, "t")
 
 
 def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Two Spark drivers write one Delta table on S3 at once, as a scheduled notebook and a reader's own may."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_cloud.parts import aws
+from local_cloud.state import ROOT, State
+from tests.jvm_servers import new_state, s3_emulator
+
+MERGES = 4  # of each writer
+BUCKET = "two-writers"
+# Starts a session, waits for the other one, merges a row of its own again and again, waits, counts.
+WRITER = """
+import sys, time
+from pathlib import Path
+from helpers import session
+folder, me, merges, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
+
+def both(word):
+    (folder / f"{word}{me}").touch()
+    until = time.monotonic() + 120
+    while len(list(folder.glob(f"{word}*"))) < 2:
+        assert time.monotonic() < until, f"the other writer does not get to {word}"
+        time.sleep(0.05)
+
+spark = session.spark()
+one = lambda nth: spark.createDataFrame([(nth, me, "0")], "ind BIGINT, who STRING, _position STRING")
+session.create_table(one(0), target)
+both("ready")
+for nth in range(merges):
+    session.merge(one(2 * nth + int(me)), target)
+both("done")
+print(spark.read.table(target).count())
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[State]:
+    state = new_state(tmp_path / "cloud")
+    with s3_emulator(state):
+        aws.client(state, "s3").create_bucket(Bucket=BUCKET)
+        yield state
+
+
+def test_two_writers_lose_nothing(cloud: State, tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    env |= {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{cloud.port('aws')}",
+        "AWS_REGION": aws.REGION,
+        "AWS_ACCESS_KEY_ID": cloud.secret("reader_key_id"),
+        "AWS_SECRET_ACCESS_KEY": cloud.secret("reader_secret"),
+        "LOCAL_CLOUD_HOME": str(cloud.home),
+        "PYTHONPATH": str(ROOT),
+    }
+    target = f"delta.`s3://{BUCKET}/tables/t`"
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [
+        subprocess.Popen(
+            [*command, me, str(MERGES), target],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for me in ("0", "1")
+    ]
+    said = [writer.communicate(timeout=240) for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0], "\n".join(error[-1500:] for _, error in said)
+    assert [out.split()[-1] for out, _ in said] == [str(2 * MERGES)] * 2
