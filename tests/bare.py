@@ -36,6 +36,7 @@ def nothing_set(folder: Path) -> Iterator[pytest.MonkeyPatch]:
         patch.setenv("AWS_CONFIG_FILE", str(folder / "config"))
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(folder / "credentials"))
         patch.setenv("LOCAL_CLOUD_HOME", str(folder / "state"))
+        (folder / "dags").symlink_to(config.ROOT / "dags")  # a lesson reads it; it holds no setting
         patch.setattr(config, "ROOT", folder)
         patch.setattr(boto3, "DEFAULT_SESSION", None)
         yield patch

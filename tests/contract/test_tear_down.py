@@ -35,12 +35,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 def mine(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """A reader's surroundings, and what lessons 02 to 06 make that costs or blocks something else."""
     at = {name: f"http://127.0.0.1:{cloud.port(name)}" for name in ("aws", "control", "gateway")}
-    own = {name: at["control"] for name in ("IAM", "SSM", "KAFKACONNECT")}
+    own = {name: at["control"] for name in ("IAM", "SSM", "KAFKACONNECT", "MWAA")}
     own |= {name: at["gateway"] for name in ("API_GATEWAY", "APIGATEWAYV2")}
     lines = {f"AWS_ENDPOINT_URL_{name}": url for name, url in own.items()} | {
         "PIPELINE_TARGET": "local",
         "PIPELINE_USER": "tear42",
         "AWS_ENDPOINT_URL": at["aws"],
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
         "AWS_REGION": aws.REGION,
         "AWS_DEFAULT_REGION": aws.REGION,
         "AWS_ACCESS_KEY_ID": cloud.secret("reader_key_id"),

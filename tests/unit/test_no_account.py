@@ -66,6 +66,9 @@ def test_with_credentials_but_no_network(path: Path, tmp_path: Path) -> None:
         "PIPELINE_USER": "bob42",
         "AWS_REGION": "eu-west-1",
         "AWS_MAX_ATTEMPTS": "1",
+        "DATABRICKS_HOST": "https://dbc-1.cloud.databricks.com",
+        "DATABRICKS_TOKEN": "t",
+        "DATABRICKS_NOTEBOOKS": "/Workspace/notebooks",
     }
     with nothing_set(tmp_path) as patch:
         for name, value in {**given, "AWS_ACCESS_KEY_ID": "AKIAREADER", "AWS_SECRET_ACCESS_KEY": "s"}.items():
