@@ -58,6 +58,11 @@ class Settings:
         base = self.invoke_base or f"https://{api_id}.execute-api.{self.region}.amazonaws.com"
         return f"{base}/{api_id}/{stage}" if self.invoke_base else f"{base}/{stage}"
 
+    def airflow_page(self, host: str, token: str) -> str:
+        """The address at which a browser enters Airflow with a web login token of MWAA's."""
+        scheme = "http" if self.target == "local" else "https"
+        return f"{scheme}://{host}/aws_mwaa/aws-console-sso?login=true#{token}"
+
     @property
     def bucket_location(self) -> dict:
         """What `create_bucket` wants besides the name: nothing in us-east-1, the region elsewhere."""
