@@ -31,7 +31,8 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 app = FastAPI()
-PAGE = """<script>document.cookie = "_token=" + location.hash.slice(1) + "; path=/; samesite=lax; max-age=86400";
+PAGE = """<script>
+document.cookie = "_token=" + location.hash.slice(1) + "; path=/; samesite=lax; max-age=86400";
 location.replace("/")</script>"""
 
 
