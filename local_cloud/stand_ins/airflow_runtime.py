@@ -63,13 +63,13 @@ class Runtime:
         wanted = {(folder / item["Key"].removeprefix(prefix)).resolve(): item for item in items}
         for file, item in wanted.items():
             # A key may have any name: none leads out of the folder.
-            if file.is_relative_to(folder) and self.etags.get(item["Key"]) != item["ETag"] and file != folder:
+            inside = file.is_relative_to(folder) and file != folder
+            if inside and not (file.exists() and self.etags.get(item["Key"]) == item["ETag"]):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 s3.download_file(bucket, item["Key"], str(file))
                 self.etags[item["Key"]] = item["ETag"]
         for file in folder.rglob("*.*"):
             if file not in wanted and "__pycache__" not in file.parts:
-                self.etags = {key: etag for key, etag in self.etags.items() if folder / key != file}
                 file.unlink(missing_ok=True)
 
     def call(self, method: str, path: str, body: Any) -> tuple[int, Any]:

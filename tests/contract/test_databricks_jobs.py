@@ -253,7 +253,7 @@ def test_cancelling_kills_the_kernel_and_what_it_started(call, state):
 
 
 def test_a_run_ends_at_its_time_out(call, state):
-    run = submit(call, "slow", timeout_seconds="4")  # Airflow sends numbers as text
+    run = submit(call, "slow", timeout_seconds="12")  # Airflow sends numbers as text
     pids = slow_pids(state)
     found = wait(call, run)
     assert (found["state"]["life_cycle_state"], found["state"]["result_state"]) == ("TERMINATED", "TIMEDOUT")

@@ -375,6 +375,10 @@ def test_the_dag_folder_follows_the_bucket(running, state):
     while (folder / "sub" / "other.py").exists():
         assert time.monotonic() < until
         time.sleep(0.2)
+    s3.put_object(Bucket=BUCKET, Key="dags/sub/other.py", Body=OTHER.encode())  # the very same, back again
+    while not (folder / "sub" / "other.py").exists():
+        assert time.monotonic() < until
+        time.sleep(0.2)
     assert (folder / "pinterest_dag.py").read_text() == (ROOT / "dags" / "pinterest_dag.py").read_text()
 
 
