@@ -23,10 +23,9 @@ except ImportError:  # Airflow 2
     from airflow import DAG
 
 TIME_OUT = timedelta(hours=1)  # of one try of one notebook
-# A run that a person starts has no date of its own: Airflow 3 leaves `ds` out then.
-DAY = "{{ ds if ds is defined else dag_run.run_after | ds }}"
 # Databricks starts one run a token: a request that is sent again after a broken connection starts no second.
-ONCE = "{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, run_id ~ task.task_id ~ ti.try_number) }}"
+TRY = "run_id ~ dag_run.start_date ~ task.task_id ~ ti.try_number"  # a run deleted and made again is another
+ONCE = f"{{{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, {TRY}) }}}}"
 
 
 def option(name: str, default: str) -> str:
@@ -53,7 +52,7 @@ def notebook(task_id: str, name: str) -> DatabricksSubmitRunOperator:
     }
     return DatabricksSubmitRunOperator(
         task_id=task_id,
-        run_name="{{ dag.dag_id }}.{{ task.task_id }} " + DAY,
+        run_name="{{ dag.dag_id }}.{{ task.task_id }} {{ run_id }}",
         tasks=[{"task_key": task_id, "notebook_task": work}],
         timeout_seconds=int(TIME_OUT.total_seconds()),
         idempotency_token=ONCE,

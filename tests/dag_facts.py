@@ -8,7 +8,7 @@ import importlib.util
 import json
 import logging
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -52,7 +52,7 @@ def field(task: Any, name: str) -> Any:
 def rendered(dag: Any, task: Any, **more: Any) -> dict[str, Any]:
     """The operator's fields as Databricks would get them."""
     variables = SimpleNamespace(value=SimpleNamespace(pinterest_notebooks=FOLDER))
-    context = {"dag": dag, "task": task, "var": variables, "macros": macros, "run_id": "r", **more}
+    context = {"dag": dag, "task": task, "var": variables, "macros": macros, **more}
     environment = dag.get_template_env()
     fields = ("run_name", "tasks", "idempotency_token")
     return {name: task.render_template(field(task, name), context, environment) for name in fields}
@@ -73,8 +73,8 @@ def main(file: Path) -> None:
     """Print everything that the test looks at."""
     module, dag = load(file)
     moment = datetime(2026, 5, 6, 7, 8, tzinfo=UTC)
-    tries = {"ti": SimpleNamespace(try_number=1)}, {"ti": SimpleNamespace(try_number=2)}
-    run = SimpleNamespace(run_after=moment)
+    first, second = ({"ti": SimpleNamespace(try_number=number)} for number in (1, 2))
+    run, again = (SimpleNamespace(start_date=moment + timedelta(days=days)) for days in (0, 1))
     facts = {
         "version": airflow.__version__,
         "id": dag.dag_id,
@@ -99,8 +99,11 @@ def main(file: Path) -> None:
                 "poll_seconds": task.polling_period_seconds,
                 "connection": task.databricks_conn_id,
                 "callback": bool(task.on_failure_callback),
-                "scheduled": rendered(dag, task, ds="2026-05-05", dag_run=run, **tries[0]),
-                "by_hand": rendered(dag, task, dag_run=run, **tries[1]),
+                "first": rendered(dag, task, run_id="r", dag_run=run, **first),
+                "sent_twice": rendered(dag, task, run_id="r", dag_run=run, **first),
+                "second": rendered(dag, task, run_id="r", dag_run=run, **second),
+                "other": rendered(dag, task, run_id="s", dag_run=run, **first),
+                "made_again": rendered(dag, task, run_id="r", dag_run=again, **first),
             }
             for task in dag.tasks
         ],

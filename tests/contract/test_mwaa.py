@@ -317,7 +317,8 @@ def test_a_scheduled_run(running):
     tasks = running.wait("scheduled__", "success", "failed")
     assert tasks == {"clean": ("success", 1), "answer": ("success", 1)}
     [first, second] = running.databricks(2)
-    assert first[0].startswith(f"{DAG}.clean 20") and second[0].startswith(f"{DAG}.answer 20")
+    assert first[0].startswith(f"{DAG}.clean scheduled__")
+    assert second[0].startswith(f"{DAG}.answer scheduled__")
     assert (first[1], second[1]) == ("SUCCESS", "SUCCESS")
 
 

@@ -58,7 +58,7 @@ def test_it_tells_its_reader_what_it_is(dag: dict[str, Any]) -> None:
 
 def test_two_notebooks_one_after_the_other(dag: dict[str, Any]) -> None:
     assert [(task["id"], task["after"]) for task in dag["tasks"]] == [("clean", []), ("answer", ["clean"])]
-    paths = [task["scheduled"]["tasks"][0]["notebook_task"]["notebook_path"] for task in dag["tasks"]]
+    paths = [task["first"]["tasks"][0]["notebook_task"]["notebook_path"] for task in dag["tasks"]]
     assert paths == [f"/Workspace/Shared/x/{name}" for name in ("09_clean_the_batch", "10_answer_questions")]
     for path in paths:
         assert (ROOT / "notebooks" / f"{path.rpartition('/')[2]}.ipynb").exists()
@@ -71,28 +71,30 @@ def test_a_task_is_a_databricks_run_with_limits(dag: dict[str, Any], nth: int) -
     assert (task["retries"], task["retry_seconds"], task["poll_seconds"]) == (2, 300, 30)
     assert task["time_out"] == task["databricks_time_out"] == 3600
     assert task["callback"] is True
-    assert task["scheduled"]["tasks"][0]["task_key"] == task["id"]
+    assert task["first"]["tasks"][0]["task_key"] == task["id"]
 
 
 def test_options_of_the_environment_reach_it(dag: dict[str, Any], local: dict[str, Any]) -> None:
     assert (dag["id"], local["id"]) == ("pinterest_dag", "ann1_dag")
     task = local["tasks"][0]
     assert (task["retries"], task["retry_seconds"], task["poll_seconds"]) == (1, 2.5, 2)
-    given = [one["tasks"][0]["scheduled"]["tasks"][0]["notebook_task"] for one in (dag, local)]
+    given = [one["tasks"][0]["first"]["tasks"][0]["notebook_task"] for one in (dag, local)]
     assert given[0]["base_parameters"] == {"AWS_REGION": "eu-west-1"}
     assert given[1]["base_parameters"] == {"AWS_REGION": "eu-west-1", "PIPELINE_USER": "ann1"}
 
 
-def test_a_run_is_named_by_its_day_also_when_a_person_starts_it(local: dict[str, Any]) -> None:
-    task = local["tasks"][0]
-    assert task["scheduled"]["run_name"] == "ann1_dag.clean 2026-05-05"
-    assert task["by_hand"]["run_name"] == "ann1_dag.clean 2026-05-06"
+def test_a_run_is_named_by_the_run_that_it_belongs_to(local: dict[str, Any]) -> None:
+    names = [[task[run]["run_name"] for run in ("first", "other")] for task in local["tasks"]]
+    assert names == [["ann1_dag.clean r", "ann1_dag.clean s"], ["ann1_dag.answer r", "ann1_dag.answer s"]]
 
 
 def test_each_try_of_each_task_has_a_token_of_its_own(local: dict[str, Any]) -> None:
-    tokens = [task[how]["idempotency_token"] for task in local["tasks"] for how in ("scheduled", "by_hand")]
-    assert len(set(tokens)) == 4 and all(str(uuid.UUID(token)) == token for token in tokens)
+    different = ("first", "second", "other", "made_again")
+    tokens = [task[how]["idempotency_token"] for task in local["tasks"] for how in different]
+    assert len(set(tokens)) == 8 and all(str(uuid.UUID(token)) == token for token in tokens)
     assert all(len(token) <= 64 for token in tokens)
+    for task in local["tasks"]:
+        assert task["sent_twice"]["idempotency_token"] == task["first"]["idempotency_token"]
 
 
 def test_a_failure_is_reported_in_one_line(dag: dict[str, Any]) -> None:
