@@ -1,12 +1,15 @@
 """Where records lie and how many: in Kafka's topics, in S3's objects, in Kinesis' streams."""
 
 import json
+import time
 from collections.abc import Iterable
 from typing import Any
 
 import boto3
 
 from helpers import client, config, once
+
+PAUSE = 0.2  # seconds between two calls of GetRecords: a shard answers five a second
 
 
 def cluster() -> tuple[str, str]:
@@ -37,6 +40,11 @@ def in_s3(bucket: str, topic: str) -> list[dict[str, Any]]:
     return [json.loads(line) for body in bodies for line in body.splitlines()]
 
 
+def landed(bucket: str, topics: Iterable[str]) -> dict[str, int]:
+    """Different offsets of each topic in S3: on AWS a worker that dies may leave a record in two objects."""
+    return {topic: len({record["_offset"] for record in in_s3(bucket, topic)}) for topic in topics}
+
+
 def in_stream(stream: str) -> list[dict[str, Any]]:
     """Every record of a Kinesis stream, shard by shard from its oldest, with its `ShardId`."""
     kinesis, records = boto3.client("kinesis"), []
@@ -45,6 +53,7 @@ def in_stream(stream: str) -> list[dict[str, Any]]:
         at, behind = kinesis.get_shard_iterator(StreamName=stream, **start)["ShardIterator"], 1
         while at and behind:  # a closed shard ends without a next iterator
             answer = kinesis.get_records(ShardIterator=at)
+            time.sleep(PAUSE)
             at, behind = answer.get("NextShardIterator"), answer["MillisBehindLatest"]
             records += [{**record, "ShardId": shard["ShardId"]} for record in answer["Records"]]
     return records
