@@ -1,0 +1,104 @@
+"""All samples and hard cases, once the batch's way and once through Kinesis: equal tables, equal answers."""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from data_samples.make_hard_cases import hard_cases
+from helpers.names import TABLES
+from tests import jvm_servers, lesson_queries
+from tests.stream_tools import KEY, SAMPLES, Cloud, Driver
+
+POSTS = 11_154
+PER_OBJECT = 4000
+NO_OBJECTS = ["{oops", "7", '"text"', '{"ind": 1']
+
+
+def deliveries(table: str) -> list[str | dict[str, Any]]:
+    """What is sent, in order: records without a position, and at last texts that are no record."""
+    files = sorted((SAMPLES / table).rglob("*.json.gz"))
+    lines = [line for file in files for line in gzip.decompress(file.read_bytes()).split(b"\n") if line]
+    samples = [json.loads(line) for line in lines]
+    for sample in samples:
+        del sample["_offset"]
+    assert len(samples) == POSTS
+    return [*samples, *hard_cases(table), *NO_OBJECTS]
+
+
+def as_the_sink_writes(sent: list[str | dict[str, Any]]) -> list[str]:
+    return [
+        one if isinstance(one, str) else json.dumps({**one, "_offset": offset}, ensure_ascii=False)
+        for offset, one in enumerate(sent)
+    ]
+
+
+def as_the_emulator_puts(table: str, sent: list[str | dict[str, Any]]) -> list[tuple[str, bytes]]:
+    return [
+        ("none", one.encode())
+        if isinstance(one, str)
+        else (str(one.get(KEY[table])), json.dumps(one, ensure_ascii=False).encode())
+        for one in sent
+    ]
+
+
+class Both(NamedTuple):
+    """The driver, the streams, and how many rows each table has."""
+
+    driver: Driver
+    cloud: Cloud
+    clean: dict[str, int]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    state = jvm_servers.new_state(Path(tmp_path_factory.mktemp("equal")))
+    with jvm_servers.s3_emulator(state):
+        cloud = Cloud(state, "equal")
+        cloud.prepare(2)
+        for table in TABLES:
+            sent = deliveries(table)
+            lines, topic = as_the_sink_writes(sent), cloud.names.topic[table]
+            for first in range(0, len(lines), PER_OBJECT):
+                key = f"topics/{topic}/partition=0/{topic}+0+{first:010d}.json"
+                body = "\n".join([*lines[first : first + PER_OBJECT], ""]).encode()
+                cloud.s3.put_object(Bucket=cloud.names.bucket, Key=key, Body=body)
+            cloud.put(table, as_the_emulator_puts(table, sent))
+        driver = Driver(cloud)
+        clean = driver.ask("batch()")
+        assert driver.ask("catch_up()") == {table: len(deliveries(table)) for table in TABLES}
+        yield Both(driver, cloud, clean)
+        driver.end()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_clean_rows_are_equal(both: Both, table: str) -> None:
+    assert both.clean[table] > POSTS + 10  # the samples, and those hard cases that can be mended
+    assert both.driver.ask(f"differing({table!r})") == [0, 0]
+
+
+def test_the_same_records_are_set_aside_for_the_same_reasons(both: Both) -> None:
+    aside = both.driver.ask("aside()")
+    assert aside["batch"] == aside["stream"]
+    reasons = Counter((table, reason) for table, reason, _ in aside["batch"])
+    for table in TABLES:
+        assert reasons[table, "not_json"] == len(NO_OBJECTS)
+        assert reasons[table, "wrong_table"] >= 2 and reasons[table, "missing_key"] >= 2
+
+
+def test_the_answers_are_equal(both: Both) -> None:
+    batch, stream = (both.driver.ask(f"answers({kind!r})") for kind in ("table", "stream"))
+    assert set(batch) == set(lesson_queries.QUERIES) and all(batch.values())
+    assert batch == stream
+
+
+def test_one_more_delivery_is_noticed(both: Both) -> None:
+    """The last test: from here on the two are not equal."""
+    post = next(one for one in deliveries("geo") if isinstance(one, dict) and one["ind"] == 7528)
+    both.cloud.put("geo", as_the_emulator_puts("geo", [{**post, "country": "Elsewhere"}]))
+    both.driver.ask("catch_up()")
+    assert both.driver.ask("differing('geo')") == [1, 1]

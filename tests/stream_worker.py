@@ -1,0 +1,176 @@
+"""Lesson 14 in a Spark driver of its own: each line that comes is an expression in JSON, as is its value.
+
+The functions of the lesson's cells are there by name, and beside them those of `Follower`.
+"""
+
+import ast
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame
+
+from helpers import config, quality, session, streaming
+from tests import lesson_queries
+
+LESSON = Path(__file__).resolve().parents[1] / "notebooks" / "14_stream_to_delta.ipynb"
+TAKEN = {"stream_of", "follow", "catch_up", "rows"}
+
+
+def lesson(**names: Any) -> dict[str, Any]:
+    """The functions of lesson 14 as its cells have them; KeyError when one is missing."""
+    cells = [cell for cell in json.loads(LESSON.read_text())["cells"] if cell["cell_type"] == "code"]
+    for cell in cells:
+        made = [
+            node
+            for node in ast.parse("".join(cell["source"])).body
+            if isinstance(node, ast.FunctionDef) and node.name in TAKEN
+        ]
+        exec(compile(ast.Module(made, []), LESSON.stem, "exec"), names)
+    return {name: names[name] for name in TAKEN}
+
+
+class Follower:
+    """The lesson's queries and tables, and when each micro-batch could be read."""
+
+    def __init__(self) -> None:
+        self.cloud, self.spark = config.use_target(), session.spark()
+        self.seen: dict[str, dict[int, float]] = {table: {} for table in self.cloud.names.stream}
+        self.live: dict[str, Any] = {}
+        self._number: dict[str, int] = {}  # of the batch that a query is writing
+        self._merge = session.merge
+        session.merge = self._noting_merge
+        watched = type("Watched", (), {"into_tables": staticmethod(self._into_tables)})
+        self.lesson = lesson(cloud=self.cloud, mine=self.cloud.names, spark=self.spark, streaming=watched)
+
+    def _into_tables(self, cloud: config.Settings, table: str) -> Any:
+        write = streaming.into_tables(cloud, table)
+
+        def numbered(batch: DataFrame, number: int) -> None:
+            self._number[cloud.table(table, "stream")] = number
+            write(batch, number)
+
+        return numbered
+
+    def _noting_merge(self, rows: DataFrame, target: str, *keys: str) -> None:
+        self._merge(rows, target, *keys)
+        for table in self.cloud.names.stream:
+            if target == self.cloud.table(table, "stream"):
+                self.seen[table][self._number[target]] = time.time()
+
+    def start(self, *tables: str, **trigger: Any) -> list[str]:
+        """Start queries that work on until they are stopped; returns when they are ready, as the lesson."""
+        for table in tables or self.cloud.names.stream:
+            self.live[table] = self.lesson["follow"](table, **trigger)
+        while any("Initializing" in query.status["message"] for query in self.live.values()):
+            time.sleep(0.05)
+        return list(self.live)
+
+    def files(self, table: str, folder: str) -> None:
+        """Follow a folder of JSON files instead: the same cleaning and merge, without quarantine."""
+        target, seen = self.cloud.table(table, "files"), self.seen.setdefault("files", {})
+        read = self.spark.readStream.schema(quality.RAW[table])
+
+        def write(batch: DataFrame, number: int) -> None:
+            self._merge(streaming.CLEAN[table](quality.with_position(batch)), target)
+            seen[number] = time.time()
+
+        query = read.json(folder).writeStream.foreachBatch(write).trigger(processingTime="1 second")
+        self.live["files"] = query.option(
+            "checkpointLocation", self.cloud.checkpoint(f"{table}_files")
+        ).start()
+
+    def stop(self) -> None:
+        """Stop them."""
+        for query in self.live.values():
+            query.stop()
+        self.live.clear()
+
+    def progress(self, table: str) -> list[dict[str, Any]]:
+        """What Spark reports of a running query's micro-batches with rows."""
+        return [
+            {"batch": each["batchId"], "rows": each["numInputRows"], "ms": dict(each["durationMs"])}
+            for each in self.live[table].recentProgress
+            if each["numInputRows"]
+        ]
+
+    def failures(self) -> dict[str, str]:
+        """The running queries that have failed."""
+        return {table: str(query.exception()) for table, query in self.live.items() if query.exception()}
+
+    def save(self, table: str, kind: str, file: str, *columns: str) -> int:
+        """Write columns of a table into a Parquet file on this machine; returns the number of rows."""
+        frame = self.spark.read.table(self.cloud.table(table, kind)).select(*columns).toPandas()
+        frame.to_parquet(file)
+        return len(frame)
+
+    def batch(self) -> dict[str, int]:
+        """Lesson 09: raw JSON from the bucket to clean tables and quarantine; counts what is clean."""
+        read = self.spark.read.option("mode", "PERMISSIVE").option(
+            "columnNameOfCorruptRecord", "_corrupt_record"
+        )
+        raw = {
+            table: quality.with_position(read.schema(quality.RAW[table]).json(self.cloud.raw_path(table)))
+            for table in quality.RAW
+        }
+        for table, frame in raw.items():
+            session.merge(streaming.CLEAN[table](frame), self.cloud.table(table))
+        pin, geo, user = (quality.quarantine(frame, table) for table, frame in raw.items())
+        session.overwrite(pin.union(geo).union(user), self.cloud.table("quarantine"))
+        return {table: self.spark.read.table(self.cloud.table(table)).count() for table in raw}
+
+    def differing(self, table: str) -> list[int]:
+        """Rows that are in the batch's table only, and in the stream's only; the positions do not count."""
+        batch, stream = (
+            self.spark.read.table(self.cloud.table(table, kind)).drop("_position")
+            for kind in ("table", "stream")
+        )
+        assert batch.schema == stream.schema
+        return [batch.exceptAll(stream).count(), stream.exceptAll(batch).count()]
+
+    def aside(self) -> dict[str, list[list[str]]]:
+        """What is in quarantine, `table, reason, record` in order: by the batch, and by the stream."""
+        stream = [
+            self.spark.read.table(self.cloud.table(table, "stream_quarantine")) for table in quality.RAW
+        ]
+        both = {
+            "batch": self.spark.read.table(self.cloud.table("quarantine")),
+            "stream": stream[0].union(stream[1]).union(stream[2]),
+        }
+        order = ("table", "reason", "record")
+        return {
+            way: [list(row) for row in frame.select(*order).orderBy(*order).collect()]
+            for way, frame in both.items()
+        }
+
+    def answers(self, kind: str) -> dict[str, list[str]]:
+        """Lesson 10's answers over the tables of one kind."""
+        for view, table in {"pin": "pin", "geo": "geo", "users": "user"}.items():
+            rows = self.spark.read.table(self.cloud.table(table, kind)).drop("_position")
+            rows.createOrReplaceTempView(view)
+        asked = lesson_queries.queries()
+        return {
+            name: [str(tuple(row)) for row in self.spark.sql(query).collect()]
+            for name, query in asked.items()
+        }
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    follower = Follower()
+    names = {
+        name: getattr(follower, name) for name in dir(follower) if not name.startswith("_")
+    } | follower.lesson
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        try:
+            answer = {"value": eval(json.loads(line), names)}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
