@@ -61,11 +61,14 @@ class Follower:
                 self.seen[table][self._number[target]] = time.time()
 
     def start(self, *tables: str, **trigger: Any) -> list[str]:
-        """Start queries that work on until they are stopped; returns when they are ready, as the lesson."""
+        """Start queries that work on until they are stopped; returns when they are ready.
+
+        One after the other: Spark gives a source's Python process ten seconds to start.
+        """
         for table in tables or self.cloud.names.stream:
             self.live[table] = self.lesson["follow"](table, **trigger)
-        while any("Initializing" in query.status["message"] for query in self.live.values()):
-            time.sleep(0.05)
+            while "Initializing" in self.live[table].status["message"]:
+                time.sleep(0.05)
         return list(self.live)
 
     def files(self, table: str, folder: str) -> None:
