@@ -1,7 +1,9 @@
 """Measure the pipeline: `make bench` writes results.json and the table in README.md.
 
+`python -m benchmarks.run streaming` measures the streaming part alone and keeps the other results.
+
 What is compared is measured in one run: the same machine is faster or slower an hour later.
-It works on a state folder of its own and needs the lessons' API: lessons 00 to 06 run first.
+It works on a state folder of its own and needs the lessons' API: lessons 00 to 06, 12 and 13 run first.
 """
 
 import json
@@ -73,20 +75,11 @@ class Memory(threading.Thread):
 
 def posting() -> dict:
     """Records a second through API, proxy and Kafka, by records a request, beside the classic loop."""
-    import boto3
-
     from helpers import config, tables, user_posting_emulation
     from helpers.posting import find_api
 
     cloud = config.use_target()
-    gateway = boto3.client("apigateway")
-    [plan] = [p for p in gateway.get_usage_plans()["items"] if p["name"] == cloud.names.usage_plan]
-    unlimited = [
-        {"op": "replace", "path": f"/throttle/{what}", "value": "100000"}
-        for what in ("rateLimit", "burstLimit")
-    ]
-    gateway.update_usage_plan(usagePlanId=plan["id"], patchOperations=unlimited)
-    time.sleep(2)  # the limit is cached for a moment
+    unlimited(cloud)
 
     def rate(posts: int | str, batch: int) -> float:
         seconds, counts = timed(lambda: user_posting_emulation.run(posts, batch=batch, seed=1))
@@ -106,6 +99,32 @@ def posting() -> dict:
         "ratio_500_to_classic": round(found["500 a request"] / found["classic loop"], 1),
         "ratio_500_to_1": round(found["500 a request"] / found["1 a request"], 1),
     }
+
+
+def unlimited(cloud: object) -> None:
+    """Raise the limit of the API's usage plan until it is none."""
+    import boto3
+
+    gateway = boto3.client("apigateway")
+    name = cloud.names.usage_plan  # type: ignore[attr-defined]
+    [plan] = [p for p in gateway.get_usage_plans()["items"] if p["name"] == name]
+    raised = [
+        {"op": "replace", "path": f"/throttle/{what}", "value": "100000"}
+        for what in ("rateLimit", "burstLimit")
+    ]
+    gateway.update_usage_plan(usagePlanId=plan["id"], patchOperations=raised)
+    time.sleep(2)  # the limit is cached for a moment
+
+
+def streaming() -> dict:
+    """The stream's part: see `benchmarks.stream`."""
+    from benchmarks import stream
+    from helpers import config, tables
+
+    cloud = config.use_target()
+    unlimited(cloud)
+    total = tables.count(tables.engine(cloud.source_url))["pin"]
+    return stream.measure(HOME, total)
 
 
 def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
@@ -263,43 +282,64 @@ def table(results: dict) -> str:
             f"| {what}: clean to tables, Spark's time over DuckDB's, equal cells | {run['clean_ratio']} |"
         )
     lines.append(f"| memory of everything at its peak | {results['memory_mb']['total'] / 1024:.1f} GiB |")
+    if "streaming" in results:
+        from benchmarks import stream
+
+        lines += stream.rows(results["streaming"])
     return "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Run everything; prints each result as it comes."""
+def lessons(*numbers: int) -> None:
+    """Run lessons, one after the other."""
+    for number in numbers:
+        subprocess.run([sys.executable, "-m", "runner.lessons", "lesson", f"{number:02}"], check=True)
+
+
+def batch(memory: Memory) -> dict:
+    """The batch's part: posting, landing, cleaning and answers; and the memory of it all."""
     from data_samples import make_samples
     from tests import lesson_queries
 
+    results: dict = {}
+    memory.start()
+    for name, work in {"posting": posting, "landing": landing}.items():
+        results[name] = work()
+        print(name, json.dumps(results[name]), flush=True)
+    queries = lesson_queries.queries()
+    raw = HOME / "million" / "topics"
+    print("making 1,000,000 posts", flush=True)
+    make_samples.write_topics(make_samples.make(MILLION, 7), raw, per_file=250_000, plain=True)
+    samples = ROOT / "data_samples" / "topics"
+    for name, folder, runs in (("samples", samples, RUNS), ("million", raw, 1)):
+        results[name] = cleaning(folder, HOME / "work" / name, queries, runs)
+        print(name, json.dumps(results[name]), flush=True)
+    peaks = {name: round(size) for name, size in sorted(memory.peaks.items())}
+    return {**results, "memory_mb": {"parts": peaks, "total": round(memory.total)}}
+
+
+def main(argv: list[str]) -> None:
+    """Measure everything, or with `streaming` that alone; prints each result as it comes."""
     os.environ.update(LOCAL_CLOUD_HOME=str(HOME), PIPELINE_TARGET="local")
     os.environ.pop("RAW_PATH", None)
     cloud = [sys.executable, "-m", "local_cloud"]
-    results: dict = {
-        "machine": {"cores": psutil.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
-    }
+    alone = argv == ["streaming"]
+    results: dict = json.loads(RESULTS.read_text()) if alone else {}
+    machine = {"cores": psutil.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
     memory = Memory()
     try:
         subprocess.run([*cloud, "reset"], check=True)
         subprocess.run([*cloud, "up"], check=True)
-        memory.start()
-        for number in range(7):
-            subprocess.run([sys.executable, "-m", "runner.lessons", "lesson", f"{number:02}"], check=True)
-        for name, work in {"posting": posting, "landing": landing}.items():
-            results[name] = work()
-            print(name, json.dumps(results[name]), flush=True)
-        queries = lesson_queries.queries()
-        raw = HOME / "million" / "topics"
-        print("making 1,000,000 posts", flush=True)
-        make_samples.write_topics(make_samples.make(MILLION, 7), raw, per_file=250_000, plain=True)
-        samples = ROOT / "data_samples" / "topics"
-        for name, folder, runs in (("samples", samples, RUNS), ("million", raw, 1)):
-            results[name] = cleaning(folder, HOME / "work" / name, queries, runs)
-            print(name, json.dumps(results[name]), flush=True)
+        # The streams first: no other session of Spark is up then, and none counts to the memory of the batch.
+        lessons(0, 1, 2, 3, 4, 5, 12, 13)
+        found = streaming()
+        print("streaming", json.dumps(found), flush=True)
+        if not alone:
+            lessons(6)
+            results = {"machine": machine, **batch(memory)}
+        results["streaming"] = found
     finally:
         memory.done.set()
         subprocess.run([*cloud, "down"], check=False)
-    peaks = {name: round(size) for name, size in sorted(memory.peaks.items())}
-    results["memory_mb"] = {"parts": peaks, "total": round(memory.total)}
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     (ROOT / "benchmarks" / "README.md").write_text(HEADER + table(results))
     print(table(results))
@@ -307,11 +347,12 @@ def main() -> None:
 
 HEADER = """# Benchmarks
 
-`make bench` measures everything below in one run on one machine and writes `results.json` and this page.
+`make bench` measures everything below on one machine and writes `results.json` and this page;
+`python -m benchmarks.run streaming` measures the streaming part alone.
 Trust the ratios more than the seconds.
 
 """
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
