@@ -41,6 +41,9 @@ def install() -> None:
 
 def record(log: Path, parameters: dict[str, Any], operation: OperationModel) -> None:
     """Append one call with its complaints and policy documents, as one line of JSON."""
+    if number := parameters.get("StartingSequenceNumber"):
+        # The lesson passes on what it was given, and the emulator pads that with zeros, which AWS does not.
+        parameters = {**parameters, "StartingSequenceNumber": number.lstrip("0")}
     line = {
         "notebook": os.environ["AWS_WATCH_NOTEBOOK"],
         "service": operation.service_model.service_name,

@@ -17,6 +17,8 @@ import nbformat
 import pytest
 from dotenv import dotenv_values
 
+from local_cloud.parts import databricks
+from local_cloud.state import State
 from runner.execute import execute
 from tests.operations import answered_by, lessons, table
 
@@ -25,6 +27,8 @@ OPERATIONS = ROOT / "local_cloud" / "operations.md"
 USER = "0r0wan7"  # begins with a digit, as the default user does: names that need a letter add one
 # It calls nothing itself, but lesson 14 compares its tables with those of this one.
 BETWEEN = ROOT / "notebooks" / "09_clean_the_batch.ipynb"
+SCHEDULED = ("09_clean_the_batch", "10_answer_questions")
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for all lessons
 STARTUP = "from tests import aws_watch\naws_watch.install()\n"
 # Wrong on purpose, shown to IAM's simulator only: how the complaints begin. One that never comes fails too.
 SIMULATED = ("03_ec2_kafka_client", "iam.SimulateCustomPolicy")
@@ -67,6 +71,18 @@ def surroundings(home: Path, folder: Path) -> dict[str, str]:
     return {**found, **unset, **watch, **user, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
 
 
+def small_notebooks(home: Path) -> str:
+    """The workspace's folder with two notebooks that do nothing, for the DAG of lesson 11.
+
+    What the real ones call is seen where they run as lessons; the job's kernel would not be watched.
+    """
+    folder = databricks.folders(State(home))[databricks.OWN_FOLDER]
+    empty = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    for name in SCHEDULED:
+        nbformat.write(empty, folder / f"{name}.ipynb")
+    return f"/Workspace{databricks.OWN_FOLDER}"
+
+
 @pytest.fixture(scope="module")
 def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, Any]]]:
     """Every call of every lesson, in order."""
@@ -80,6 +96,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
                 patch.delenv(name)
             for name, value in surroundings(home, folder).items():
                 patch.setenv(name, value)
+            patch.setenv("DATABRICKS_NOTEBOOKS", small_notebooks(home))
             for path in sorted([*lessons(), BETWEEN]):
                 patch.setenv("AWS_WATCH_NOTEBOOK", path.stem)
                 book = nbformat.read(path, as_version=4)
