@@ -36,7 +36,7 @@ class Follower:
     """The lesson's queries and tables, and when each micro-batch could be read."""
 
     def __init__(self) -> None:
-        self.cloud, self.spark = config.use_target(), session.spark()
+        self.cloud, self.spark = config.use_target(), session.spark(small=True)
         self.seen: dict[str, dict[int, float]] = {table: {} for table in self.cloud.names.stream}
         self.live: dict[str, Any] = {}
         self._number: dict[str, int] = {}  # of the batch that a query is writing
