@@ -335,9 +335,9 @@ def test_only_a_laptop_starts_spark_itself() -> None:
     spark = next(node for node in code.tree.body if getattr(node, "name", "") == "spark")
     lines = ast.unparse(spark).split("\n    ")
     asked = next(number for number, line in enumerate(lines) if line.startswith("if in_databricks()"))
-    started = [number for number, line in enumerate(lines) if "_local()" in line]
+    started = [number for number, line in enumerate(lines) if "_local(" in line]
     assert started and lines[asked + 2].lstrip().startswith("return") and min(started) > asked + 2
-    assert sum("_local()" in line for line in code.text.splitlines()) == 2  # its definition, and this call
+    assert sum("_local(" in line for line in code.text.splitlines()) == 2  # its definition, and this call
 
 
 def test_only_lesson_08_tells_of_mounts() -> None:
