@@ -79,7 +79,7 @@ def posting() -> dict:
     from helpers.posting import find_api
 
     cloud = config.use_target()
-    unlimited(cloud)
+    unlimited(cloud.names.usage_plan)
 
     def rate(posts: int | str, batch: int) -> float:
         seconds, counts = timed(lambda: user_posting_emulation.run(posts, batch=batch, seed=1))
@@ -101,13 +101,12 @@ def posting() -> dict:
     }
 
 
-def unlimited(cloud: object) -> None:
-    """Raise the limit of the API's usage plan until it is none."""
+def unlimited(usage_plan: str) -> None:
+    """Raise the limit of a usage plan of the API until it is none."""
     import boto3
 
     gateway = boto3.client("apigateway")
-    name = cloud.names.usage_plan  # type: ignore[attr-defined]
-    [plan] = [p for p in gateway.get_usage_plans()["items"] if p["name"] == name]
+    [plan] = [p for p in gateway.get_usage_plans()["items"] if p["name"] == usage_plan]
     raised = [
         {"op": "replace", "path": f"/throttle/{what}", "value": "100000"}
         for what in ("rateLimit", "burstLimit")
@@ -122,7 +121,7 @@ def streaming() -> dict:
     from helpers import config, tables
 
     cloud = config.use_target()
-    unlimited(cloud)
+    unlimited(cloud.names.usage_plan)
     total = tables.count(tables.engine(cloud.source_url))["pin"]
     return stream.measure(HOME, total)
 

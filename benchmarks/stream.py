@@ -15,7 +15,8 @@ from typing import Any
 
 from helpers.names import TABLES
 from local_cloud.state import State
-from tests.stream_tools import Cloud, Driver, Feed, Put, Records, wait_for
+from tests.sink_tools import wait_for
+from tests.stream_tools import Cloud, Driver, Feed, Put, Records
 
 SHARDS = 2  # as lesson 12 makes them
 KEYS = 100_000  # different posts that users post again and again

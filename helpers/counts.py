@@ -53,7 +53,7 @@ def in_stream(stream: str) -> list[dict[str, Any]]:
         at, behind = kinesis.get_shard_iterator(StreamName=stream, **start)["ShardIterator"], 1
         while at and behind:  # a closed shard ends without a next iterator
             answer = kinesis.get_records(ShardIterator=at)
-            time.sleep(PAUSE)
             at, behind = answer.get("NextShardIterator"), answer["MillisBehindLatest"]
             records += [{**record, "ShardId": shard["ShardId"]} for record in answer["Records"]]
+            time.sleep(PAUSE if behind else 0)
     return records

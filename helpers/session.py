@@ -50,7 +50,7 @@ CONF = {
     ),
 }
 
-# Micro-batches of some hundred rows: to generate and compile code for them costs twice what running it does.
+# Micro-batches of some hundred rows: to generate and compile code for them is half of the work.
 SMALL = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",

@@ -41,7 +41,7 @@ SETTINGS = {
 }
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60, what: str = "") -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 30, what: str = "") -> Any:
     """The condition's first true value."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -4,12 +4,9 @@ import gzip
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,6 +15,7 @@ import psutil
 from helpers.names import TABLES, Names
 from local_cloud.parts import aws
 from local_cloud.state import ROOT, State
+from tests.spark_driver import SparkDriver
 
 SAMPLES = ROOT / "data_samples" / "topics"
 MOST = 500  # records that PutRecords takes
@@ -115,72 +113,43 @@ class Cloud:
         return {entry["path"].rpartition("/")[2]: entry["batchId"] for entry in entries}
 
 
-class Driver:
-    """`tests.stream_worker` in a process of its own, and the most memory that it has held."""
+class Driver(SparkDriver):
+    """The driver of `tests.stream_worker`, and the most memory that it has held."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self.errors = cloud.state.log("stream-worker")
-        self.errors.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__("tests.stream_worker", cloud.state.log("stream-worker"), cloud.environment)
         self.peak = 0.0  # MB, Java and Python together
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.stream_worker"],
-                cwd=ROOT, env=cloud.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                text=True,
-            )  # fmt: skip
         threading.Thread(target=self._watch, daemon=True).start()
-        assert self._line() == "ready"
-
-    def _line(self) -> Any:
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, self.errors.read_text()[-3000:]
-        return json.loads(line)
+        assert self.answer() == "ready"
 
     def ask(self, expression: str) -> Any:
         """The value of an expression in the worker; fails with the error that it raised."""
-        assert self.process.stdin
-        print(json.dumps(expression), file=self.process.stdin, flush=True)
-        answer = self._line()
+        self.tell(expression)
+        answer = self.answer()
         assert "value" in answer, answer["error"]
         return answer["value"]
 
     def size(self) -> float:
         """Resident memory in MB now."""
         found = 0
-        for each in self._tree():
+        for each in self.tree():
             try:
                 found += each.memory_info().rss
             except psutil.Error:
                 continue
         return found / 2**20
 
-    def _tree(self) -> list[psutil.Process]:
-        try:
-            own = psutil.Process(self.process.pid)
-            return [own, *own.children(recursive=True)]
-        except psutil.Error:
-            return []
-
     def _watch(self) -> None:
         while self.process.poll() is None:
             self.peak = max(self.peak, self.size())
             time.sleep(0.5)
 
-    def kill(self) -> None:
-        """As a power cut would, Java and the Python workers with it."""
-        tree = self._tree()
-        for each in tree:
-            each.send_signal(signal.SIGKILL)
-        psutil.wait_procs(tree, 10)
-        self.end()
 
-    def end(self) -> None:
-        """Let it stop by itself."""
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
-        self.process.wait(60)
-        self.process.stdout.close()
+def samples(table: str) -> list[dict[str, Any]]:
+    """The sample posts as they were sent: without the offset that the sink adds."""
+    files = sorted((SAMPLES / table).rglob("*.json.gz"))
+    lines = [line for file in files for line in gzip.decompress(file.read_bytes()).split(b"\n") if line]
+    return [{name: value for name, value in json.loads(line).items() if name != "_offset"} for line in lines]
 
 
 class Meant(NamedTuple):
@@ -204,10 +173,7 @@ class Records:
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"{self.table} {self.seed}")
-        for file in sorted((SAMPLES / self.table).rglob("*.json.gz")):
-            self.bases += [
-                json.loads(line) for line in gzip.decompress(file.read_bytes()).split(b"\n") if line
-            ]
+        self.bases = samples(self.table)
 
     def take(self, count: int) -> list[tuple[str, bytes]]:
         """The next `count` of them: partition key and data."""
@@ -217,8 +183,7 @@ class Records:
         key, number = self.chance.randrange(self.keys), self.made
         self.made += 1
         base, field_ = self.bases[key % len(self.bases)], MARKED[self.table][0]
-        record = {name: value for name, value in base.items() if name != "_offset"}
-        record |= {KEY[self.table]: key, field_: f"number {number}"}
+        record = base | {KEY[self.table]: key, field_: f"number {number}"}
         data = json.dumps(record, ensure_ascii=False)
         if self.chance.random() < self.bad:
             spoilt = (
@@ -246,14 +211,6 @@ def meant(table: str, data: bytes) -> Meant:
         return Meant(reason="missing_key")
     mark = f"{record['first_name']} {record[field_]}" if table == "user" else record[field_]
     return Meant(record[KEY[table]], mark)
-
-
-def wait_for(until: Callable[[], Any], seconds: float, what: str) -> None:
-    """Wait for something that must become true."""
-    end = time.monotonic() + seconds
-    while not until():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
 
 
 class Feed(threading.Thread):

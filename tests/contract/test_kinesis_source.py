@@ -2,23 +2,18 @@
 
 import base64
 import hashlib
-import json
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from helpers.config import ROOT
 from local_cloud.parts import aws
 from tests import jvm_servers
+from tests.spark_driver import SparkDriver
 
 EARLIEST = {"initialPosition": "earliest"}
 NOW = {"availableNow": True}
@@ -57,35 +52,17 @@ class Cloud:
         return numbers
 
 
-class Driver:
-    """A Spark driver in a process of its own."""
+class Driver(SparkDriver):
+    """The driver of `tests.kinesis_worker`."""
 
     def __init__(self, cloud: Cloud) -> None:
-        self.errors = cloud.server.state.log("kinesis-worker")
-        with self.errors.open("ab") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.kinesis_worker"],
-                cwd=ROOT, env=cloud.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
-                text=True,
-            )  # fmt: skip
+        super().__init__("tests.kinesis_worker", cloud.server.state.log("kinesis-worker"), cloud.environment)
         assert self.answer() == {"ready": True}, self.errors.read_text()[-3000:]
-
-    def answer(self) -> Any:
-        """The next line it says."""
-        assert self.process.stdout
-        line = self.process.stdout.readline()
-        assert line, self.errors.read_text()[-3000:]
-        return json.loads(line)
 
     def ask(self, **asked: Any) -> Any:
         """Send a request and wait for the answer."""
-        self.tell(**asked)
+        self.tell(asked)
         return self.answer()
-
-    def tell(self, **asked: Any) -> None:
-        """Send a request."""
-        assert self.process.stdin
-        print(json.dumps(asked), file=self.process.stdin, flush=True)
 
     def read(self, folder: Path, stream: str, trigger: Any = None, **options: str) -> Any:
         """Run a query on a stream until it ends."""
@@ -97,21 +74,6 @@ class Driver:
         """All rows of a Delta table, by stream, shard and sequence number."""
         found = self.ask(rows=str(table))["rows"]
         return [{**row, "data": base64.b64decode(row["data"])} for row in found]
-
-    def kill(self) -> None:
-        """As a power cut would, Java and the Python workers with it."""
-        tree = [*psutil.Process(self.process.pid).children(recursive=True), psutil.Process(self.process.pid)]
-        for each in tree:
-            each.send_signal(signal.SIGKILL)
-        psutil.wait_procs(tree, 10)
-        self.end()
-
-    def end(self) -> None:
-        """Let it stop by itself."""
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
-        self.process.wait(60)
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +230,7 @@ def test_killed_three_times_in_the_middle(cloud: Cloud, driver: Driver, tmp_path
         for more, patience in ((1, 0.0), (2, 0.2), (1, 0.9)):
             before = len(numbered(log))
             victim = Driver(cloud)
-            victim.tell(**request)
+            victim.tell(request)
             assert victim.answer() == {"started": True}
             if thread is None:
                 # The source must see what is put from the moment that `start` returns.
@@ -298,7 +260,7 @@ def test_the_emulator_may_be_away_for_a_while(cloud: Cloud, driver: Driver, tmp_
     }  # fmt: skip
     reading = Driver(cloud)
     try:
-        reading.tell(**request)
+        reading.tell(request)
         assert reading.answer() == {"started": True}
         commits = tmp_path / "checkpoint" / "commits"
         wait(lambda: numbered(commits))

@@ -232,7 +232,7 @@ def test_a_new_group_resumes_from_what_s3_holds(sink):
     sink.rest("DELETE", "/connectors/first")
     sink.numbers("t.resume", 20, 32)
     sink.connector("second", topics="t.resume", flush__size="4")
-    wait_for(lambda: sink.count("t.resume") == 32, what="the rest")
+    wait_for(lambda: sink.count("t.resume") == 32, 60, "the rest")
     assert sink.landed("t.resume") == list(range(32))
     sizes = [len(lines) for lines in sink.objects("t.resume").values()]
     assert sizes == [10, 10, 4, 4, 4]

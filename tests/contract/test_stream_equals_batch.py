@@ -1,6 +1,5 @@
 """All samples and hard cases, once the batch's way and once through Kinesis: equal tables, equal answers."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import pytest
 from data_samples.make_hard_cases import hard_cases
 from helpers.names import TABLES
 from tests import jvm_servers, lesson_queries
-from tests.stream_tools import KEY, SAMPLES, Cloud, Driver
+from tests.stream_tools import KEY, Cloud, Driver, samples
 
 POSTS = 11_154
 PER_OBJECT = 4000
@@ -21,13 +20,9 @@ NO_OBJECTS = ["{oops", "7", '"text"', '{"ind": 1']
 
 def deliveries(table: str) -> list[str | dict[str, Any]]:
     """What is sent, in order: records without a position, and at last texts that are no record."""
-    files = sorted((SAMPLES / table).rglob("*.json.gz"))
-    lines = [line for file in files for line in gzip.decompress(file.read_bytes()).split(b"\n") if line]
-    samples = [json.loads(line) for line in lines]
-    for sample in samples:
-        del sample["_offset"]
-    assert len(samples) == POSTS
-    return [*samples, *hard_cases(table), *NO_OBJECTS]
+    sent = samples(table)
+    assert len(sent) == POSTS
+    return [*sent, *hard_cases(table), *NO_OBJECTS]
 
 
 def as_the_sink_writes(sent: list[str | dict[str, Any]]) -> list[str]:

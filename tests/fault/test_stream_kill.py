@@ -10,7 +10,8 @@ import pytest
 
 from helpers.names import TABLES
 from tests import jvm_servers
-from tests.stream_tools import MARKED, Cloud, Driver, Feed, Records, meant, wait_for
+from tests.sink_tools import wait_for
+from tests.stream_tools import MARKED, Cloud, Driver, Feed, Records, meant
 
 Tables = tuple[str, ...]
 MEMORY_MB = 3000  # of Java, whose heap is 1 GB, and of Python
