@@ -8,6 +8,7 @@ LESSONS := $(PY) -m runner.lessons
 PYTEST := $(PY) -m pytest
 TEST_HOME := $(CURDIR)/.local/test
 IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME=$(TEST_HOME)
+TWO_FILES := -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
 
 export MPLBACKEND ?= module://matplotlib_inline.backend_inline
@@ -38,7 +39,7 @@ run: no-aws setup  ## the whole pipeline: every lesson in order, then a summary 
 
 test: no-aws setup lint  ## every test; the notebooks must reproduce their committed outputs
 	@$(IN_TEST) $(CLOUD) reset
-	@$(PYTEST) -m "not soak" tests
+	@$(PYTEST) $(TWO_FILES) -m "not soak" tests
 	@$(IN_TEST) $(CLOUD) up
 	@$(IN_TEST) $(PYTEST) $(NBVAL) notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
 

@@ -50,18 +50,10 @@ CONF = {
     ),
 }
 
-# Micro-batches of some hundred rows: to generate and compile code for them is half of the work.
-SMALL = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.shuffle.partitions": "1",
-}
 
-
-def spark(*, small: bool = False) -> SparkSession:
+def spark() -> SparkSession:
     """The Spark session: Databricks' own, or one on this machine with Delta and S3.
 
-    With `small` a new session on this machine is made for micro-batches of few rows.
     Call `config.use_target()` first: the session takes endpoint, region and keys from the environment.
     Raises ConfigError when Java or Spark's jars are missing.
     """
@@ -69,10 +61,10 @@ def spark(*, small: bool = False) -> SparkSession:
         workspace.show_frames()
         return SparkSession.builder.getOrCreate()
     active = SparkSession.getActiveSession()
-    return active if active is not None else _local(SMALL if small else {})
+    return active if active is not None else _local()
 
 
-def _local(more: dict[str, str]) -> SparkSession:
+def _local() -> SparkSession:
     from pyspark import SparkConf, SparkContext  # a client of Spark Connect has no SparkContext
     from pyspark.java_gateway import launch_gateway
 
@@ -86,7 +78,7 @@ def _local(more: dict[str, str]) -> SparkSession:
         "spark.local.dir": str(folder / "tmp"),
         "spark.hadoop.hadoop.tmp.dir": str(folder / "tmp"),
     }
-    conf = SparkConf(loadDefaults=False).setAll([*{**CONF, **more, **places, **_s3()}.items()])
+    conf = SparkConf(loadDefaults=False).setAll([*{**CONF, **places, **_s3()}.items()])
     log = folder / "spark.log"
     # Java greets on stderr before any log setting counts, so what it says goes to a file.
     with log.open("ab") as file:
