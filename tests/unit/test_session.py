@@ -29,6 +29,13 @@ def test_settings_that_the_lessons_rely_on(spark: Any) -> None:
     )
 
 
+def test_compiled_code_has_room(spark: Any) -> None:
+    java = spark._jvm.java.lang
+    kind = java.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
+    machine = java.management.ManagementFactory.getPlatformMXBean(kind)
+    assert int(machine.getVMOption("ReservedCodeCacheSize").getValue()) >= 240 * 2**20
+
+
 def test_only_this_machine_can_reach_spark(spark: Any) -> None:
     java = psutil.Process(spark.sparkContext._gateway.proc.pid)
     found = [each.laddr.ip for each in java.net_connections("inet") if each.status == psutil.CONN_LISTEN]
