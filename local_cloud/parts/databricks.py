@@ -21,7 +21,7 @@ def folders(state: State) -> dict[str, Path]:
 
 def part(state: State) -> Part:
     """The server on its recorded port; ready when it answers a caller with the token."""
-    command = [sys.executable, "-m", "local_cloud.stand_ins.databricks_jobs"]
+    command = [sys.executable, "-m", "local_cloud.stand_ins.databricks.jobs"]
 
     def ready() -> None:
         url = f"http://127.0.0.1:{state.port('databricks')}/api/2.2/jobs/runs/list?limit=1"

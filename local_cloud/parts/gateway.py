@@ -21,7 +21,7 @@ def part(state: State) -> Part:
             aws_secret_access_key=state.secret("reader_secret"),
         ).get_rest_apis()
 
-    command = [sys.executable, "-m", "local_cloud.stand_ins.api_gateway"]
+    command = [sys.executable, "-m", "local_cloud.stand_ins.api_gateway.server"]
     return Part(
         "gateway", "stand-in", "API Gateway stages", command, ready, ports=("gateway",), needs=("aws",)
     )

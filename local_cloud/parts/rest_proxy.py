@@ -15,7 +15,7 @@ def part(state: State) -> Part:
     folder = state.path("client_machine")
     folder.mkdir(parents=True, exist_ok=True)
     env_file = folder / "kafka-rest.env"
-    command = [sys.executable, "-m", "local_cloud.stand_ins.rest_proxy"]
+    command = [sys.executable, "-m", "local_cloud.stand_ins.rest_proxy.server"]
     command += ["--properties", str(folder / "kafka-rest.properties"), "--port", str(port)]
     command += ["--env-file", str(env_file)]
 

@@ -15,11 +15,12 @@ from botocore.model import OperationModel, ServiceModel
 
 from local_cloud import client_machine
 from local_cloud.identity import READER
-from local_cloud.stand_ins import iam, ssm
+from local_cloud.stand_ins.aws.pass_on import pass_on
 from local_cloud.stand_ins.http import AwsError, Keys, host_guard, serve, signed_by
-from local_cloud.stand_ins.msk_connect import MskConnect
-from local_cloud.stand_ins.mwaa import Mwaa
-from local_cloud.stand_ins.pass_on import pass_on
+from local_cloud.stand_ins.iam import service as iam
+from local_cloud.stand_ins.msk_connect.service import MskConnect
+from local_cloud.stand_ins.mwaa.service import Mwaa
+from local_cloud.stand_ins.ssm import service as ssm
 from local_cloud.state import State
 
 LARGEST = 4 * 2**20  # bytes of a request

@@ -216,7 +216,7 @@ def test_a_notebook_that_is_not_there(call, path):
 
 
 def test_the_lessons_are_in_the_workspace(state):
-    from local_cloud.stand_ins.databricks_runs import Runs
+    from local_cloud.stand_ins.databricks.runs import Runs
 
     runs = Runs(state.path("databricks", "other"), databricks.folders(state))
     for path in (f"/Workspace{databricks.GIT_FOLDER}", databricks.GIT_FOLDER):

@@ -311,6 +311,6 @@ def test_unknown_things_and_operations(cloud, msk):
 
 
 def test_a_restart_of_control_forgets_nothing(cloud, msk, plugin):
-    from local_cloud.stand_ins.msk_connect_resources import Resources
+    from local_cloud.stand_ins.msk_connect.resources import Resources
 
     assert plugin in Resources(cloud).kept["plugin"]

@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
 
 from local_cloud.identity import write_identities
 from local_cloud.parts import kafka, rest_proxy
-from local_cloud.stand_ins.rest_proxy_kafka import client_settings, exact_json, properties, waits
+from local_cloud.stand_ins.rest_proxy.kafka import client_settings, exact_json, properties, waits
 from local_cloud.state import State, write_private
 from tests.jvm_servers import Server, kafka_broker, new_state, running
 

@@ -7,8 +7,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from local_cloud.stand_ins.api_gateway_call import Call, GatewayError
-from local_cloud.stand_ins.integration_kinesis import MODEL, _response, problems
+from local_cloud.stand_ins.api_gateway.call import Call, GatewayError
+from local_cloud.stand_ins.api_gateway.integrations.kinesis import MODEL, _response, problems
 
 PARTLY = {
     "FailedRecordCount": 1,

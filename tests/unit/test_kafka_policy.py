@@ -2,8 +2,8 @@
 
 import pytest
 
-from local_cloud.stand_ins import kafka_policy
-from local_cloud.stand_ins.kafka_policy import Acl, PolicyError, acls
+from local_cloud.stand_ins.iam import kafka_policy
+from local_cloud.stand_ins.iam.kafka_policy import Acl, PolicyError, acls
 
 CLUSTER = "arn:aws:kafka:us-east-1:000000000000:cluster/p-1-cluster/0a1b2c3d"
 OTHER = "arn:aws:kafka:us-east-1:000000000000:cluster/other/99999999"

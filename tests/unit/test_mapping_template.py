@@ -5,7 +5,13 @@ import json
 
 import pytest
 
-from local_cloud.stand_ins.mapping_template import BodyError, TemplateError, compiled, parse_json, render
+from local_cloud.stand_ins.api_gateway.mapping_template import (
+    BodyError,
+    TemplateError,
+    compiled,
+    parse_json,
+    render,
+)
 
 BODY = {
     "a": {"b": [{"c-d": 1}]},

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from local_cloud.stand_ins.api_gateway_call import Call, chosen_response, unknown_response
+from local_cloud.stand_ins.api_gateway.call import Call, chosen_response, unknown_response
 
 STATIC = re.compile("'.*'")
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from confluent_kafka import KafkaError, KafkaException
 
 from local_cloud.stand_ins.http import host_guard, serve
-from local_cloud.stand_ins.rest_proxy_kafka import Kafka, client_settings, exact_json, properties, waits
+from local_cloud.stand_ins.rest_proxy.kafka import Kafka, client_settings, exact_json, properties, waits
 
 V2 = "application/vnd.kafka.v2+json"
 JSON_V2 = "application/vnd.kafka.json.v2+json"

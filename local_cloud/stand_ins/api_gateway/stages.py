@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import aiohttp
 from aiohttp import web
 
-from local_cloud.stand_ins import integration_http_proxy, integration_kinesis, integration_mock
-from local_cloud.stand_ins.api_gateway_call import Call, GatewayError, refuse
-from local_cloud.stand_ins.api_gateway_definitions import Definitions
-from local_cloud.stand_ins.integration_http_proxy import Target
+from local_cloud.stand_ins.api_gateway.call import Call, GatewayError, refuse
+from local_cloud.stand_ins.api_gateway.definitions import Definitions
+from local_cloud.stand_ins.api_gateway.integrations import http_proxy, kinesis, mock
+from local_cloud.stand_ins.api_gateway.integrations.http_proxy import Target
 
 log = logging.getLogger("gateway")
 PERIOD_SECONDS = {"DAY": 86_400, "WEEK": 7 * 86_400, "MONTH": 30 * 86_400}
@@ -95,7 +95,7 @@ class Stages:
 
     def __init__(self, definitions: Definitions, session: aiohttp.ClientSession) -> None:
         self.definitions, self.session, self.limits = definitions, session, Limits()
-        self.kinesis = integration_kinesis.Kinesis(definitions.state)
+        self.kinesis = kinesis.Kinesis(definitions.state)
 
     async def execute(self, request: web.Request) -> web.Response:
         """Answer a call of `/{api}/{stage}/{path}?{query}` as API Gateway would."""
@@ -157,7 +157,7 @@ class Stages:
         self.limits.take(("stage", api_id, name, path, verb), limits)
 
     async def _body(self, request: web.Request) -> bytes:
-        if (request.content_length or 0) > integration_http_proxy.LARGEST_PAYLOAD:
+        if (request.content_length or 0) > http_proxy.LARGEST_PAYLOAD:
             raise GatewayError("REQUEST_TOO_LARGE")
         try:
             return await request.read()
@@ -166,10 +166,10 @@ class Stages:
 
     async def _run(self, call: Call) -> web.Response:
         if call.integration["type"] == "MOCK":
-            return integration_mock.run(call)
+            return mock.run(call)
         if call.integration["type"] == "AWS":
             return await self.kinesis.run(call)
-        return await integration_http_proxy.run(call, self.session, self._target)
+        return await http_proxy.run(call, self.session, self._target)
 
     async def _target(self, link_id: str, balancer: str, port: int) -> Target:
         try:

@@ -26,10 +26,10 @@ from confluent_kafka.admin import (
 from local_cloud.identity import CONNECT_WORKER, READER, write_identities
 from local_cloud.parts import kafka
 from local_cloud.parts.aws import client
-from local_cloud.stand_ins import kafka_policy
+from local_cloud.stand_ins.aws.pass_on import pass_on
 from local_cloud.stand_ins.http import AwsError
-from local_cloud.stand_ins.kafka_policy import Acl
-from local_cloud.stand_ins.pass_on import pass_on
+from local_cloud.stand_ins.iam import kafka_policy
+from local_cloud.stand_ins.iam.kafka_policy import Acl
 from local_cloud.state import State
 
 LOG = logging.getLogger("iam")

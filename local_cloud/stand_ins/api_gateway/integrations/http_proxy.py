@@ -9,7 +9,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from local_cloud.stand_ins.api_gateway_call import Call, GatewayError
+from local_cloud.stand_ins.api_gateway.call import Call, GatewayError
 
 LARGEST_PAYLOAD = 10 * 1024 * 1024
 HOP_BY_HOP = {

@@ -17,11 +17,11 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError
 
 from local_cloud.parts.aws import ACCOUNT, REGION, client
-from local_cloud.stand_ins import mapping_template
-from local_cloud.stand_ins.api_gateway_call import Call, GatewayError, chosen_response, unknown_response
+from local_cloud.stand_ins.api_gateway import mapping_template
+from local_cloud.stand_ins.api_gateway.call import Call, GatewayError, chosen_response, unknown_response
+from local_cloud.stand_ins.api_gateway.mapping_template import BodyError, Params, TemplateError
+from local_cloud.stand_ins.aws.pass_on import pass_on
 from local_cloud.stand_ins.http import AwsError
-from local_cloud.stand_ins.mapping_template import BodyError, Params, TemplateError
-from local_cloud.stand_ins.pass_on import pass_on
 from local_cloud.state import State
 
 URI = f"arn:aws:apigateway:{REGION}:kinesis:action/"

@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from local_cloud.parts import databricks
-from local_cloud.stand_ins.databricks_runs import Run, Runs, now
+from local_cloud.stand_ins.databricks.runs import Run, Runs, now
 from local_cloud.stand_ins.http import host_guard, serve
 from local_cloud.state import State
 

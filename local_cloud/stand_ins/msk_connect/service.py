@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 
 from local_cloud.parts.aws import client
 from local_cloud.parts.connect import LOGIN
-from local_cloud.stand_ins.connect_runtime import Runtime, RuntimeProblem
 from local_cloud.stand_ins.http import AwsError
-from local_cloud.stand_ins.msk_connect_resources import (
+from local_cloud.stand_ins.msk_connect.connect_runtime import Runtime, RuntimeProblem
+from local_cloud.stand_ins.msk_connect.resources import (
     CLIENTS,
     CONVERTERS,
     Resources,

@@ -16,7 +16,7 @@ from local_cloud.state import write_private
 
 Run = dict[str, Any]
 DONE = ("TERMINATED", "INTERNAL_ERROR")
-PROGRAM = "local_cloud.stand_ins.databricks_notebook"
+PROGRAM = "local_cloud.stand_ins.databricks.notebook"
 GRACE = 5  # seconds in which a notebook that is stopped may write down what it has
 NOT_FOUND = (
     'Unable to access the notebook "{}" in the workspace. Either it does not exist, or the identity used to '

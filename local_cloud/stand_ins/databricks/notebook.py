@@ -1,6 +1,6 @@
 """Execute one notebook in a fresh kernel, in a process of its own that can be ended as a whole.
 
-`python -m local_cloud.stand_ins.databricks_notebook NOTEBOOK OUTPUT` writes OUTPUT.ipynb and OUTPUT.html,
+`python -m local_cloud.stand_ins.databricks.notebook NOTEBOOK OUTPUT` writes OUTPUT.ipynb and OUTPUT.html,
 also of a notebook that failed or was stopped by SIGTERM, and prints {"error", "trace"} as JSON.
 """
 

@@ -18,10 +18,10 @@ import botocore.session
 from aiohttp import web
 from yarl import URL
 
-from local_cloud.stand_ins.api_gateway_definitions import Definitions
-from local_cloud.stand_ins.api_gateway_stages import Stages
+from local_cloud.stand_ins.api_gateway.definitions import Definitions
+from local_cloud.stand_ins.api_gateway.integrations.http_proxy import HOP_BY_HOP, LARGEST_PAYLOAD
+from local_cloud.stand_ins.api_gateway.stages import Stages
 from local_cloud.stand_ins.http import AwsError, Keys, host_guard, serve, signed_by
-from local_cloud.stand_ins.integration_http_proxy import HOP_BY_HOP, LARGEST_PAYLOAD
 from local_cloud.state import State
 
 # First segments of boto3's `apigateway` calls; no API id looks like one of them.

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from local_cloud.parts import airflow
 from local_cloud.parts.aws import ACCOUNT, REGION, client
-from local_cloud.stand_ins.airflow_runtime import Runtime
 from local_cloud.stand_ins.http import AwsError
+from local_cloud.stand_ins.mwaa.airflow_runtime import Runtime
 from local_cloud.state import State, write_private
 
 Thing = dict[str, Any]

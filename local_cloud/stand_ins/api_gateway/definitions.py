@@ -9,10 +9,10 @@ import time
 from typing import Any
 
 from local_cloud.parts import aws
-from local_cloud.stand_ins import integration_http_proxy, integration_kinesis, integration_mock
-from local_cloud.stand_ins.api_gateway_call import RESPONSES, unknown_mapping
+from local_cloud.stand_ins.api_gateway.call import RESPONSES, unknown_mapping
+from local_cloud.stand_ins.api_gateway.integrations import http_proxy, kinesis, mock
+from local_cloud.stand_ins.api_gateway.integrations.http_proxy import Target
 from local_cloud.stand_ins.http import AwsError
-from local_cloud.stand_ins.integration_http_proxy import Target
 from local_cloud.state import State, write_private
 
 DROPPED_FIELDS = ("connectionId", "integrationTarget", "tlsConfig", "responseTransferMode")  # by the emulator
@@ -163,8 +163,8 @@ class Definitions:
             return f"the mapping {mapping} (only method.request values that the method declares, and 'text')"
         kind = method["methodIntegration"]["type"]
         if kind == "HTTP_PROXY":
-            return integration_http_proxy.cannot(method, self.links)
-        checks = {"MOCK": integration_mock.cannot, "AWS": integration_kinesis.cannot}
+            return http_proxy.cannot(method, self.links)
+        checks = {"MOCK": mock.cannot, "AWS": kinesis.cannot}
         if kind not in checks:
             return f"the integration type {kind} (it does HTTP_PROXY, MOCK and AWS with Kinesis)"
         return checks[kind](method)

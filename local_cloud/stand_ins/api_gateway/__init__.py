@@ -1,0 +1,1 @@
+"""API Gateway: definitions, stages and the integrations behind them."""

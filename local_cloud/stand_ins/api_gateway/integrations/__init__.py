@@ -1,0 +1,1 @@
+"""What a method of an API can stand in front of."""

@@ -1,0 +1,1 @@
+"""Databricks jobs: the Jobs API, and notebooks that really run."""

@@ -1,0 +1,1 @@
+"""IAM's roles and policies, and the broker's access rules made from them."""

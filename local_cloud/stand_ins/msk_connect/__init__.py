@@ -1,0 +1,1 @@
+"""MSK Connect: its calls, carried out by the real Connect worker."""

@@ -1,0 +1,1 @@
+"""MWAA: its calls, carried out by the real Airflow."""

@@ -1,0 +1,1 @@
+"""Confluent's REST proxy, version 2 of its API."""

@@ -1,0 +1,1 @@
+"""Systems Manager: Run Command on the client machine."""
