@@ -8,24 +8,29 @@ LESSONS := $(PY) -m runner.lessons
 PYTEST := $(PY) -m pytest
 TEST_HOME := $(CURDIR)/.local/test
 IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME=$(TEST_HOME)
+LOCKED := --require-hashes --no-deps -r requirements.lock
 TWO_FILES := -n 2 --dist loadfile --no-loadscope-reorder
-NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
+NBVAL := --nbval -p tests.encrypted_kernels --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
 
-export MPLBACKEND ?= module://matplotlib_inline.backend_inline
+# Always: a backend that the reader has exported would leave the lessons without their charts.
+export MPLBACKEND := module://matplotlib_inline.backend_inline
 
-.PHONY: help setup run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench databricks clean no-aws
+.PHONY: help setup run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench databricks pins clean no-aws
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-.venv/ready: requirements.txt requirements-local.txt constraints.txt
+.venv/ready: requirements.txt requirements-local.txt constraints.txt requirements.lock
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt-get install python3-venv; macOS: brew install python@3.11), or say: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "  Python packages: installing the pinned set into .venv ($$($(PYTHON) --version))"
 	@test -x $(PY) || $(PYTHON) -m venv .venv
-	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(PY) -r requirements-local.txt -c constraints.txt; \
-	else $(PY) -m pip install --quiet --disable-pip-version-check -r requirements-local.txt -c constraints.txt; fi
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(PY) $(LOCKED); else $(PY) -m pip install --quiet --disable-pip-version-check $(LOCKED); fi
 	@echo "$(CURDIR)" > "$$($(PY) -c 'import site; print(site.getsitepackages()[0])')/pinterest_pipeline.pth"
 	@touch $@
+
+pins:  ## write constraints.txt and requirements.lock anew (needs uv)
+	@uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header requirements-local.txt -o constraints.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes --custom-compile-command "make pins" -c constraints.txt requirements-local.txt -o requirements.lock
 
 setup: .venv/ready  ## fetch everything once: packages, Java if missing, jars, the database program
 	@$(CLOUD) setup
@@ -62,7 +67,7 @@ status: .venv/ready  ## ask every part whether it works
 	@$(CLOUD) status
 
 lab: up  ## open the notebooks in JupyterLab
-	@$(PY) -m jupyterlab notebooks
+	@$(PY) -m jupyterlab --MappingKernelManager.transport_encryption=required notebooks
 
 lesson: .venv/ready  ## run one lesson from the present state: make lesson N=09
 	@test -n "$(N)" || { echo "Which lesson? For instance: make lesson N=09"; exit 1; }

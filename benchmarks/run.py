@@ -185,12 +185,12 @@ def cleaning(folder: Path, work: Path, queries: dict[str, str], runs: int) -> di
     from tests import reference
 
     spark = session.spark()
-    read = spark.read.option("columnNameOfCorruptRecord", "_corrupt_record")
+    lines = spark.read.option("lineSep", "\n")
     clean = {"pin": rules.clean_pins, "geo": rules.clean_geo, "user": rules.clean_users}
 
     def by_spark(target: Path) -> None:
         for table, function in clean.items():
-            raw = rules.with_position(read.schema(rules.RAW[table]).json(f"{folder}/{table}"))
+            raw = rules.parse(lines.text(f"{folder}/{table}"), table)
             function(raw).write.format("delta").mode("overwrite").save(f"{target}/{table}")
 
     def by_duckdb(target: Path) -> None:

@@ -1,12 +1,15 @@
-"""Write and read the records that a cleaning must survive: `python -m data_samples.make_hard_cases`.
+"""Write and read the hard cases and the old app's records: `python -m data_samples.make_hard_cases`.
 
-They are injected, no part of the samples: each names its case in `_case`, and keys start at 1000000.
+Hard cases are no part of the samples: each names its case in `_case`, and keys start at 1000000.
 One JSON document a line, in the order of delivery: of two records with one key the later is the latest.
 """
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from data_samples import make_samples as samples
 
@@ -69,6 +72,16 @@ FOLLOWERS = [
         "   ",
     ),
     *(samples.NO_USER, None, "-5", "1.2.3k", "ten", "10kk", "99999999999999B"),
+    *(
+        "1\u202f234",
+        "1.5E7",
+        "15000000.0",
+        "10K+",
+        "12,5k",
+        "1.2 million",
+        "985 followers",
+        "user info error.",
+    ),
 ]
 PIN_CASES: list[tuple[str, Record]] = [
     *((f"follower_count {text!r}", {"follower_count": text}) for text in FOLLOWERS),
@@ -85,6 +98,11 @@ PIN_CASES: list[tuple[str, Record]] = [
     ("null texts", {"title": None, "description": None, "poster_name": None, "tag_list": None}),
     ("every character", {"title": EVERY_CHARACTER, "description": EVERY_CHARACTER}),
     ("very long text", {"description": "long text " * (VERY_LONG // 10)}),
+    ("title as object", {"title": {"text": "10 Calm Ideas"}}),
+    ("title like a list", {"title": '["10 Calm Ideas"]'}),
+    ("save_location is relative", {"save_location": "Local save in data/home-decor"}),
+    ("save_location in a bucket", {"save_location": "s3://pictures.example/home-decor"}),
+    ("save_location without a path", {"save_location": "Local save in"}),
     ("save_location without prefix", {"save_location": "/data/home-decor"}),
     ("downloaded as text", {"downloaded": "1"}),
     ("two posts of one unique_id, first", {"unique_id": "00000000-0000-4000-a000-00000000twin"}),
@@ -96,6 +114,7 @@ PIN_CASES: list[tuple[str, Record]] = [
     ),
     ("delivered twice, nothing changed", {"index": FIRST_KEY + 901}),
     ("delivered twice, nothing changed", {"index": FIRST_KEY + 901}),
+    ("a field too many", {"app_version": "9.0", "reactions": [{"kind": "like"}]}),
     ("key as text", {"index": str(FIRST_KEY + 902)}),
     ("key missing", {"index": MISSING}),
     ("key null", {"index": None}),
@@ -104,6 +123,13 @@ PIN_CASES: list[tuple[str, Record]] = [
 GEO_CASES: list[tuple[str, Record]] = [
     ("timestamp with a blank", {"timestamp": "2018-03-04 05:06:07"}),
     ("timestamp with a T", {"timestamp": "2018-03-04T05:06:07"}),
+    *(
+        (f"timestamp {text!r}", {"timestamp": text})
+        for text in (
+            *("2018-03-04T05:06:07+0200", "2018-03-04T05:06:07+02", "2018-03-04T05:06", "2018-03-04"),
+            *("2018-03-04T05:06:07.250Z", "04/03/2018", "1520139967"),
+        )
+    ),
     ("timestamp last second of a year", {"timestamp": "2018-12-31T23:59:59"}),
     ("timestamp first second of a year", {"timestamp": "2019-01-01T00:00:00"}),
     ("timestamp outside 2018-2022", {"timestamp": "2017-12-31T23:59:59"}),
@@ -119,17 +145,21 @@ GEO_CASES: list[tuple[str, Record]] = [
     ("coordinates as text", {"latitude": "12.5", "longitude": "-60.25"}),
     ("coordinates garbage", {"latitude": "north"}),
     ("coordinates whole numbers", {"latitude": 12, "longitude": -60}),
+    ("country as object", {"country": {"name": "Peru"}}),
+    ("country as list", {"country": ["Peru"]}),
     ("country with quotes and accents", {"country": 'Lao People\'s "Côte" \\ Republic'}),
     ("country empty", {"country": ""}),
     ("country null", {"country": None}),
     ("delivered twice, first", {"ind": FIRST_KEY + 900, "country": "Aruba"}),
     ("delivered twice, a field changed", {"ind": FIRST_KEY + 900, "country": "Albania"}),
+    ("key as a float", {"ind": float(FIRST_KEY + 903)}),
     ("key missing", {"ind": MISSING}),
     ("key null", {"ind": None}),
 ]
 USER_CASES: list[tuple[str, Record]] = [
     *((f"age {age!r}", {"age": age}) for age in (17, 18, 24, 25, 35, 36, 50, 51, None, -1, "abc", "30", 200)),
     ("age with a fraction", {"age": 30.5}),
+    ("age as a float", {"age": 30.0}),
     ("first name null", {"first_name": None}),
     ("last name null", {"last_name": None}),
     ("both names null", {"first_name": None, "last_name": None}),
@@ -151,6 +181,40 @@ OLD: dict[str, Record] = {
     "geo": {"ind": FIRST_KEY + 910, "time": 1520139967, "lat": 12.5, "long": -60.25},
     "user": {"ind": FIRST_KEY + 910, "name": "Adlena Fenwick", "age": 30, "joined": "2016-02-29"},
 }
+# What a version of the app that nobody updates any more still sends: each record breaks a rule, by its name.
+OLD_APP: dict[str, list[tuple[str, Record]]] = {
+    "pin": [
+        ("not_a_text", {"title": {"text": "10 Calm Ideas"}}),
+        ("not_a_text", {"tag_list": ["Calm Rooms", "Small Spaces"]}),
+        ("wrong_table", {**dict.fromkeys(list(PIN)[1:], MISSING), "headline": "10 Calm Ideas", "likes": 12}),
+        ("missing_key", {"index": MISSING}),
+        ("missing_key", {"index": "post-4"}),
+        ("missing_key", {"index": -1}),
+        ("missing_field", {"category": MISSING, "topic": "home-decor"}),
+        ("missing_field", {"unique_id": None}),
+    ],
+    "geo": [
+        ("not_a_text", {"country": {"name": "Grenada", "code": "GD"}}),
+        ("wrong_table", {**dict.fromkeys(list(GEO)[1:], MISSING), "lat": 12.5, "long": -60.25}),
+        ("missing_key", {"ind": None}),
+        ("missing_field", {"country": ""}),
+        ("impossible_latitude", {"latitude": 91.5}),
+        ("impossible_longitude", {"longitude": "west"}),
+        ("unreadable_timestamp", {"timestamp": "29/02/2020 12:00"}),
+        ("impossible_timestamp", {"timestamp": "2021-02-29T12:00:00"}),
+    ],
+    "user": [
+        ("not_a_text", {"first_name": ["Adlena", "Maria"]}),
+        ("wrong_table", {**dict.fromkeys(list(USER)[1:], MISSING), "name": "Adlena Fenwick"}),
+        ("missing_key", {"ind": MISSING}),
+        ("missing_key", {"ind": 12.5}),
+        ("missing_field", {"date_joined": None}),
+        ("unreadable_date_joined", {"date_joined": "1456734600"}),
+        ("impossible_date_joined", {"date_joined": "2015-13-01T08:30:00"}),
+        ("impossible_age", {"age": 200}),
+    ],
+}
+FIRST_OLD_KEY = 2_000_000
 BASE = {"pin": (PIN, PIN_CASES), "geo": (GEO, GEO_CASES), "user": (USER, USER_CASES)}
 
 
@@ -172,19 +236,51 @@ def make(table: str) -> list[Record]:
     return records
 
 
+def make_old_app(table: str) -> list[Record]:
+    """What an old version of the app sends for `pin`, `geo` or `user`: nothing that could be mended."""
+    base = BASE[table][0]
+    records = []
+    for number, (_, change) in enumerate(OLD_APP[table]):
+        record = {**base, next(iter(base)): FIRST_OLD_KEY + number, **change, "app_version": "0.9"}
+        records.append({name: value for name, value in record.items() if value is not MISSING})
+    return records
+
+
 def hard_cases(table: str) -> list[Record]:
     """The committed hard cases of `pin`, `geo` or `user`, each with its `_case`."""
-    text = (FOLDER / f"{table}.jsonl").read_text(encoding="utf-8")
+    return _read(FOLDER / f"{table}.jsonl")
+
+
+def old_app(table: str) -> list[Record]:
+    """The committed records of the old app, as it sends them."""
+    records = [json.loads(line) for line in gzip.decompress(old_app_file(table).read_bytes()).splitlines()]
+    return [{name: value for name, value in record.items() if name != "_offset"} for record in records]
+
+
+def old_app_file(table: str) -> Path:
+    """The object in which they lie beside the samples."""
+    folder = FOLDER.parent / "topics" / table / "partition=0"
+    return folder / f"{table}+0+{samples.OLD_APP_OFFSET:010d}.json.gz"
+
+
+def _read(file: Path) -> list[Record]:
+    text = file.read_text(encoding="utf-8")
     # Not splitlines: it would also cut at the line separators inside the texts.
     return [json.loads(line) for line in text.split("\n") if line]
 
 
 def main() -> None:
-    """Write one file a table."""
+    """Write one file a table of each of the two."""
     FOLDER.mkdir(exist_ok=True)
     for table in BASE:
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in make(table))
         (FOLDER / f"{table}.jsonl").write_text(text, encoding="utf-8", newline="\n")
+        landed = [
+            {**record, "_offset": samples.OLD_APP_OFFSET + nth}
+            for nth, record in enumerate(make_old_app(table))
+        ]
+        data = b"".join(orjson.dumps(record) + b"\n" for record in landed)
+        old_app_file(table).write_bytes(gzip.compress(data, compresslevel=6, mtime=0))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Make synthetic posts of the measured shape: `python data_samples/make_samples.py --posts 11154`.
+"""Make synthetic posts of the measured shape: `python -m data_samples.make_samples --posts 11154`.
 
 `profile.json` holds the aggregates to resemble, `vocabulary.json` the invented words. Users come first
 (posts, joining year, age, country, followers), then the posts that they own, then the dirt. Any number of
@@ -17,6 +17,8 @@ import numpy.typing as npt
 import orjson
 import pandas as pd
 
+from data_samples import dirt
+
 Array = npt.NDArray[Any]
 
 HERE = Path(__file__).resolve().parent
@@ -31,6 +33,14 @@ NO_USER = "User Info Error"
 NO_TAGS = "N,o, ,T,a,g,s, ,A,v,a,i,l,a,b,l,e"
 NO_IMAGE = "Image src error."
 STORY = "multi-video(story page format)"
+NO_DATA = {
+    "title": [NO_TITLE],
+    "description": [NO_STORY, NO_DESCRIPTION, UNTITLED],
+    "poster_name": [NO_USER],
+    "follower_count": [NO_USER],
+    "tag_list": [NO_TAGS],
+    "image_src": [NO_IMAGE],
+}
 
 # The profile's `dirt_877` split into kinds of post that add up to it: what fails in a scrape fails together.
 DIRTY_POSTS = {
@@ -42,6 +52,10 @@ DIRTY_POSTS = {
     "no tags": 4,
 }
 PROFILED_POSTS = 877
+SEED = 2022
+OLD_APP_OFFSET = 11_560  # of the old app's records: after the posts and the second day
+
+NEW_POSTS, CORRECTIONS = 346, 60  # of the second day
 
 MERGED_USERS = 226 / 5307  # share of users who bear the name of another user
 AGE_BY_JOINING = 0.78  # pull of the joining year on age, set to meet the profile's correlation
@@ -54,7 +68,18 @@ KINDS = {"image": 0.85, "video": 0.13, STORY: 0.02}  # of posts that are no stor
 
 
 def make(posts: int, seed: int) -> dict[str, pd.DataFrame]:
-    """The three source tables `pin`, `geo` and `user`, `posts` rows each, in key order."""
+    """The three source tables `pin`, `geo` and `user`, `posts` rows each, in key order, dirt included."""
+    return make_with_flags(posts, seed)[0]
+
+
+def make_with_flags(posts: int, seed: int) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """The tables, and what of them is injected: `table, column, ind, kind`, a row a field."""
+    tables = make_measured(posts, seed)
+    return tables, dirt.inject(tables, NO_DATA, np.random.default_rng([seed, 1]))
+
+
+def make_measured(posts: int, seed: int) -> dict[str, pd.DataFrame]:
+    """The tables with the measured shape and its own dirt alone."""
     if posts < 1:
         raise ValueError(f"posts is {posts}: at least 1")
     rng = np.random.default_rng(seed)
@@ -74,6 +99,29 @@ def make(posts: int, seed: int) -> dict[str, pd.DataFrame]:
         "geo": pd.DataFrame({"ind": ind, "timestamp": stamps, **places}),
         "user": pd.DataFrame({"ind": ind, **people}),
     }
+
+
+def make_second_day(tables: dict[str, pd.DataFrame], seed: int) -> dict[str, pd.DataFrame]:
+    """What came the day after: NEW_POSTS posts by new users, then CORRECTIONS of old posts of `tables`.
+
+    A correction has the key of its post and other values: more followers, another country, a year more.
+    """
+    rng = np.random.default_rng([seed, 2])
+    new, first = make_measured(NEW_POSTS, seed + 1), len(tables["pin"])
+    for table, key in (("pin", "index"), ("geo", "ind"), ("user", "ind")):
+        new[table][key] += first
+    day = np.datetime64(PROFILE["timestamp"][1][:10]) + 1
+    seconds = rng.choice(24 * 3600, NEW_POSTS, replace=False)
+    new["geo"]["timestamp"] = day.astype("datetime64[s]") + np.sort(seconds)
+    single = tables["user"].groupby(dirt.PEOPLE)["ind"].transform("size") == 1
+    sound = single & tables["pin"]["follower_count"].str.fullmatch(r"\d+[kM]")
+    chosen = np.sort(rng.permutation(np.flatnonzero(sound))[:CORRECTIONS])
+    old = {table: frame.iloc[chosen].copy() for table, frame in tables.items()}
+    old["pin"]["follower_count"] = [f"{dirt.exact(text, 0) * 2:,}" for text in old["pin"]["follower_count"]]
+    old["pin"]["description"] = old["pin"]["description"] + " (corrected)"
+    old["geo"]["country"] = np.roll(old["geo"]["country"], 1)
+    old["user"]["age"] = old["user"]["age"] + 1
+    return {table: pd.concat([new[table], old[table]], ignore_index=True) for table in tables}
 
 
 def share_out(weights: dict[str, int], total: int) -> Array:
@@ -334,9 +382,16 @@ def lines(frame: pd.DataFrame, first_offset: int) -> bytes:
 
 
 def write_topics(
-    tables: dict[str, pd.DataFrame], folder: Path | str, *, per_file: int = 5577, plain: bool = False
+    tables: dict[str, pd.DataFrame],
+    folder: Path | str,
+    *,
+    per_file: int = 5577,
+    plain: bool = False,
+    offset: int = 0,
 ) -> list[Path]:
     """Write the tables in the S3 sink's layout, `per_file` records a file, and return the paths.
+
+    The records get offsets from `offset` on.
 
     Files of an earlier run go; those of one run are equal byte for byte to the next one's.
     """
@@ -347,8 +402,8 @@ def write_topics(
         for old in partition.glob(f"{table}+0+*.json*"):
             old.unlink()
         for first in range(0, len(frame), per_file):
-            data = lines(frame.iloc[first : first + per_file], first)
-            path = partition / f"{table}+0+{first:010d}.json{'' if plain else '.gz'}"
+            data = lines(frame.iloc[first : first + per_file], offset + first)
+            path = partition / f"{table}+0+{offset + first:010d}.json{'' if plain else '.gz'}"
             path.write_bytes(data if plain else gzip.compress(data, compresslevel=6, mtime=0))
             written.append(path)
     return written
@@ -358,8 +413,9 @@ def main() -> None:
     """Read the command line, make the tables, write them, say how many and how long it took."""
     parser = argparse.ArgumentParser(description="Make synthetic posts of the measured shape.")
     parser.add_argument("--posts", type=int, default=PROFILE["rows"])
-    parser.add_argument("--seed", type=int, default=2022)
+    parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, default=HERE / "topics")
+    parser.add_argument("--second-day", type=Path, help="folder for what came the day after")
     parser.add_argument("--per-file", type=int, default=5577, help="records a file")
     parser.add_argument("--plain", action="store_true", help="write .json instead of .json.gz")
     given = parser.parse_args()
@@ -367,6 +423,9 @@ def main() -> None:
     tables = make(given.posts, given.seed)
     made = time.perf_counter() - started
     files = write_topics(tables, given.out, per_file=given.per_file, plain=given.plain)
+    if given.second_day:
+        day = make_second_day(tables, given.seed)
+        files += write_topics(day, given.second_day, plain=given.plain, offset=given.posts)
     size = sum(path.stat().st_size for path in files) / 1e6
     print(f"{given.posts:,} posts a table: made in {made:.1f} s, {len(files)} files, {size:.1f} MB,", end=" ")
     print(f"{time.perf_counter() - started:.1f} s in all")

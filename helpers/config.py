@@ -2,11 +2,12 @@
 
 import os
 import re
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers import workspace
+from helpers import environment, workspace
 from helpers.names import Names
 
 # On Databricks this module is imported where neither boto3 nor python-dotenv is certain to be installed.
@@ -78,8 +79,13 @@ class Settings:
         if not self.raw:
             return f"s3://{self.names.bucket}/topics/{self.names.topic[table]}"
         folder = f"{self.raw}/{table}"
-        if in_databricks() and "://" not in folder and not folder.startswith(f"{workspace.VOLUMES}/"):
+        if "://" in folder or (in_databricks() and folder.startswith(f"{workspace.VOLUMES}/")):
+            return folder
+        if in_databricks():
             return str(workspace.copy(Path(folder), self.volume / "topics" / table))
+        # As Spark sees it: it passes over hidden files, and an empty one gives no column.
+        if not any(f.stat().st_size for f in Path(folder).rglob("[!._]*") if f.is_file()):
+            raise ConfigError(f"no files in {folder}: RAW_PATH names a folder with pin, geo and user in it")
         return folder
 
     @property
@@ -161,13 +167,14 @@ def use_target() -> Settings:
         raise ConfigError("PIPELINE_TARGET=local: inside Databricks the target is aws")
     if target == "local":
         addresses = state_folder() / "cloud.env"
-        if not addresses.exists() and not raw:
+        if not addresses.exists() and (not raw or "://" in raw):
             raise ConfigError("The local cloud is not up: run `make up` in the project folder first.")
-        # The file wins over the shell: a stray AWS_PROFILE must never send a local lesson to a real account.
+        # Only the file counts: nothing in the shell or the home folder may send a local lesson elsewhere.
+        environment.stay_local()
         found = {key: value for key, value in settings_file(addresses).items() if value}
-        for stray in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
-            os.environ.pop(stray, None)
         os.environ.update(found)
+        if boto3 := sys.modules.get("boto3"):  # its default session keeps what it has found before
+            vars(boto3)["DEFAULT_SESSION"] = None
         own = {**own, **found}
     user = own.get("PIPELINE_USER") or DEFAULT_USER
     region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""

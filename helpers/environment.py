@@ -1,4 +1,4 @@
-"""An environment in which every call of the local target stays on this machine, whatever the reader's holds."""
+"""An environment in which every call of the local target stays here, whatever the reader's shell holds."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,13 @@ def local(environ: Mapping[str, str]) -> dict[str, str]:
     hosts = [host.strip() for text in listed for host in text.split(",") if host.strip()]
     # A lone star means every host, and only when nothing stands beside it.
     text = "*" if "*" in listed else ",".join(dict.fromkeys([*hosts, *HERE]))
-    return {**kept, **NOWHERE, "no_proxy": text, "NO_PROXY": text}
+    return {**kept, **NOWHERE, **_locale(kept), "no_proxy": text, "NO_PROXY": text}
+
+
+def _locale(environ: Mapping[str, str]) -> dict[str, str]:
+    """A locale that knows all letters, where the present one does not: Java takes file names from it."""
+    present = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or "C"
+    return {} if "utf" in present.lower() else {"LC_ALL": "C.UTF-8"}
 
 
 def stay_local() -> None:

@@ -53,7 +53,7 @@ def candidates() -> Iterator[tuple[Path, int]]:
 @functools.cache
 def ask(program: Path) -> tuple[int, Path | None]:
     """The major version of a java program and the home that it tells of; 0 and None when it does not run."""
-    command = [program, "-XshowSettings:properties", "-version"]
+    command = [str(program), "-XshowSettings:properties", "-version"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):

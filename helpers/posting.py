@@ -21,6 +21,7 @@ from helpers.names import Names
 
 Row = dict[str, Any]
 KAFKA_JSON = "application/vnd.kafka.json.v2+json"
+ADDRESS = r"https?://(\[[\da-fA-F:.]+\]|[^\s/:@?#]+)(:\d+)?(/(?!/)[^\s:?#]*)?"  # scheme, host, port, path
 # Worth another try: time-out, too many requests, and whatever a server says of itself in passing trouble.
 PASSING = {408, 429, 500, 502, 503, 504}
 LONGEST_PAUSE = 60.0  # seconds between two tries, also where Retry-After asks for more
@@ -125,6 +126,9 @@ class Sender:
         # requests would quote a key that it cannot send in its exception.
         if not re.fullmatch(r"[\x21-\x7e]*", api_key):
             raise ValueError("the API key holds a blank, a line end or a letter outside ASCII")
+        if not re.fullmatch(ADDRESS, self.url):
+            shown = self.url.rpartition("@")[2]  # a login before it stays unseen
+            raise PostingError(f"{shown!r}: is the address right? One of an API is like https://host/stage")
         self.session = requests.Session()
         self.session.headers["Content-Type"] = self.wire.content_type
         if api_key:

@@ -5,59 +5,72 @@ from typing import NamedTuple
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-KEY = {"pin": "`index`", "geo": "ind", "user": "ind"}
-OWN = {
-    "pin": "unique_id, title, description, poster_name, follower_count, tag_list, is_image_or_video, "
-    "image_src, downloaded, save_location, category",
-    "geo": "`timestamp`, latitude, longitude, country",
-    "user": "first_name, last_name, age, date_joined",
-}
-# Every field is text, as it came: what it should be is decided in the open, by rules, never by the reader.
-RAW = {
-    table: f"{KEY[table]} STRING, {OWN[table].replace(',', ' STRING,')} STRING, "
-    "_offset BIGINT, _corrupt_record STRING"
-    for table in KEY
-}
-# What the source writes where it has no data.
-SENTINELS = {
-    "title": ["No Title Data Available"],
-    "description": ["No description available Story format", "No description available", "Untitled"],
-    "poster_name": ["User Info Error"],
-    "follower_count": ["User Info Error"],
-    "tag_list": ["N,o, ,T,a,g,s, ,A,v,a,i,l,a,b,l,e"],
-    "image_src": ["Image src error."],
-}
-BLANKS = " \t\r\n\u00a0"
-POSITION_WIDTH = 64
+from helpers.schema import COLUMNS, KEY, SENTINELS
+
+SPACES = " \u00a0\u1680\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))  # all of Unicode's
+BLANKS = SPACES + "\t\r\n"
 OLDEST = 120  # years
+# What `cleaning.parse` finds in the text of a record, before any field is looked at.
+FAULTS = ("not_utf8", "text_after_document", "document_spans_lines", "not_json", "not_a_text")
+ISO = (
+    r"^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    r"([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]+)?)? ?(Z|[-+][0-9]{2}(:?[0-9]{2})?)?)?\z"
+)
 
 
-def people(column: str) -> str:
-    """SQL that reads "985", "1,234", "1.5k", "2 M" or "3B" as an exact bigint, anything else as null.
+def whole_sql(column: str) -> str:
+    """SQL that reads "16", "16.0" or "1.5E7" as a bigint; null where the text is no whole number."""
+    decimal = f"try_cast({column} AS DECIMAL(38, 18))"
+    return (
+        f"coalesce(try_cast({column} AS BIGINT), CASE WHEN "
+        rf"{column} RLIKE r'^-?[0-9]+([.][0-9]{{1,18}})?([eE][+]?[0-9]{{1,2}})?\z' "
+        f"AND {decimal} % 1 = 0 THEN try_cast({decimal} AS BIGINT) END)"
+    )
+
+
+def count_sql(column: str) -> str:
+    """SQL that reads "985", "1,234", "1.5k", "2 M", "3B" or "1.5E7" as an exact bigint, all else as null.
 
     The decimal point moves in the text: no float that makes 8199999 of 8.2M, and no rounding.
     What is no whole number of people, or more than a bigint holds, is null.
     """
-    gap = " \u00a0"  # a blank may be of the kind that does not break
-    number = f"lower(translate({column}, ',{gap}', ''))"
+    number = f"lower(translate({column}, ',{SPACES}', ''))"
     whole = f"regexp_extract({number}, '^[0-9]+', 0)"
     part = f"trim(TRAILING '0' FROM regexp_extract({number}, '[.]([0-9]+)', 1))"
     places = f"CASE right({number}, 1) WHEN 'k' THEN 3 WHEN 'm' THEN 6 WHEN 'b' THEN 9 ELSE 0 END"
-    shape = rf"^([0-9]+|[0-9]{{1,3}}([,{gap}][0-9]{{3}})+)([.][0-9]+)?[{gap}]*[kKmMbB]?\z"
+    shape = rf"^([0-9]+|[0-9]{{1,3}}([,{SPACES}][0-9]{{3}})+)([.][0-9]+)?[{SPACES}]*[kKmMbB]?\z"
     return (
-        f"CASE WHEN {column} RLIKE r'{shape}' AND length({part}) <= {places} "
-        f"THEN try_cast(concat({whole}, rpad({part}, {places}, '0')) AS BIGINT) END"
+        f"CASE WHEN {column} RLIKE r'{shape}' THEN CASE WHEN length({part}) <= {places} "
+        f"THEN try_cast(concat({whole}, rpad({part}, {places}, '0')) AS BIGINT) END "
+        f"WHEN {column} RLIKE '^[0-9].*[eE]' THEN {whole_sql(column)} END"
     )
 
 
-def moment(column: str) -> str:
-    """SQL that reads an ISO date and time, with `T` or a blank between, as a timestamp; else null.
+def timestamp_sql(column: str) -> str:
+    """SQL that reads an ISO 8601 date, or date and time, as a timestamp; null where there is no such time.
 
-    A time without a zone is UTC, whatever the session's zone is.
+    A time without a zone is UTC, whatever the session's zone is; a date alone is its first second.
     """
-    shape = "^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"
-    zoned = f"if({column} RLIKE '(Z|[-+][0-9]{{2}}:[0-9]{{2}})$', {column}, concat({column}, 'Z'))"
-    return f"CASE WHEN {column} RLIKE '{shape}' THEN try_cast({zoned} AS TIMESTAMP) END"
+    text, rest = f"translate(upper({column}), ',', '.')", f"substr(upper({column}), 17)"  # after the minutes
+    full = (
+        f"concat(rpad(left({text}, 16), 16, ' 00:00'), if(left({rest}, 1) = ':', '', ':00'), "
+        f"substr({text}, 17), if({rest} RLIKE '[-+Z]', '', 'Z'))"
+    )
+    return f"CASE WHEN upper({column}) RLIKE r'{ISO}' THEN try_cast({full} AS TIMESTAMP) END"
+
+
+def path_sql(column: str) -> str:
+    """SQL for the path in a text like "Local save in /data/art"; null where there is none."""
+    path = f"btrim(regexp_replace({column}, r'(?i)^local save in(?=\\s|\\z)', ''), '{SPACES}')"
+    return rf"CASE WHEN {path} RLIKE r'^\S*/' THEN {path} END"
+
+
+def absent_sql(column: str) -> str:
+    """SQL that finds null and the sentences by which the source says that it has no data."""
+    words = [words.lower().removesuffix(".") for words in SENTINELS[column]]
+    said = ", ".join(f"'{each}', '{each}.'" for each in words)
+    longest = max(map(len, words)) + 1
+    return f"({column} IS NULL OR octet_length({column}) <= {longest} AND lower({column}) IN ({said}))"
 
 
 class Rule(NamedTuple):
@@ -68,71 +81,72 @@ class Rule(NamedTuple):
     action: str = "quarantine"  # or "repair": the value becomes null and the record stays
 
 
-def _common(table: str) -> list[Rule]:
+def _rules(table: str, *own: Rule) -> list[Rule]:
+    key, *fields = (f"`{name}`" for name in COLUMNS[table].split())
     return [
-        Rule("not_json", "_corrupt_record IS NOT NULL"),
-        # The reader drops fields that the schema does not name: of a foreign record nothing is left.
-        Rule("wrong_table", f"coalesce({OWN[table]}) IS NULL"),
-        Rule("missing_key", f"coalesce(try_cast({KEY[table]} AS BIGINT), -1) < 0"),
+        *(Rule(name, f"_fault = '{name}'") for name in FAULTS),
+        Rule("wrong_table", f"coalesce({', '.join(fields)}) IS NULL"),
+        Rule("missing_key", f"coalesce({whole_sql(key)}, -1) < 0"),
         Rule("missing_position", "_position IS NULL"),
+        *own,
     ]
 
 
-def _absent(column: str) -> Rule:
-    said = ", ".join(f"'{words}'" for words in SENTINELS[column])
-    return Rule(f"no_{column}", f"{column} IS NULL OR {column} IN ({said})", "repair")
+def _times(column: str) -> list[Rule]:
+    name = column.strip("`")
+    return [
+        Rule(f"unreadable_{name}", f"NOT coalesce(upper({column}) RLIKE r'{ISO}', false)"),
+        Rule(f"impossible_{name}", f"{timestamp_sql(column)} IS NULL"),
+    ]
+
+
+def _degrees(column: str, most: int) -> Rule:
+    fault = f"NOT coalesce(try_cast({column} AS DOUBLE) BETWEEN -{most} AND {most}, false)"
+    return Rule(f"impossible_{column}", fault)
 
 
 RULES = {
-    "pin": [
-        *_common("pin"),
+    "pin": _rules(
+        "pin",
         Rule("missing_field", "unique_id IS NULL OR category IS NULL"),
-        *(_absent(column) for column in SENTINELS if column != "follower_count"),
-        Rule("no_follower_count", f"{people('follower_count')} IS NULL", "repair"),
-    ],
-    "geo": [
-        *_common("geo"),
-        Rule("missing_field", "`timestamp` IS NULL OR country IS NULL"),
-        Rule("impossible_latitude", "NOT coalesce(try_cast(latitude AS DOUBLE) BETWEEN -90 AND 90, false)"),
+        *(Rule(f"no_{column}", absent_sql(column), "repair") for column in SENTINELS),
         Rule(
-            "impossible_longitude", "NOT coalesce(try_cast(longitude AS DOUBLE) BETWEEN -180 AND 180, false)"
+            "unreadable_follower_count",
+            f"NOT {absent_sql('follower_count')} AND {count_sql('follower_count')} IS NULL",
+            "repair",
         ),
-        Rule("impossible_timestamp", f"{moment('`timestamp`')} IS NULL"),
-    ],
-    "user": [
-        *_common("user"),
+        Rule("no_save_location", f"{path_sql('save_location')} IS NULL", "repair"),
+    ),
+    "geo": _rules(
+        "geo",
+        Rule("missing_field", "`timestamp` IS NULL OR country IS NULL"),
+        _degrees("latitude", 90),
+        _degrees("longitude", 180),
+        *_times("`timestamp`"),
+    ),
+    "user": _rules(
+        "user",
         Rule("missing_field", "date_joined IS NULL"),
-        Rule("impossible_date_joined", f"{moment('date_joined')} IS NULL"),
+        *_times("date_joined"),
         Rule(
-            "impossible_age", f"coalesce(try_cast(coalesce(age, '0') AS INT), -1) NOT BETWEEN 0 AND {OLDEST}"
+            "impossible_age",
+            f"age IS NOT NULL AND coalesce({whole_sql('age')}, -1) NOT BETWEEN 0 AND {OLDEST}",
         ),
         Rule("no_age", "age IS NULL", "repair"),
         Rule("no_name", "first_name IS NULL OR last_name IS NULL", "repair"),
-    ],
+    ),
 }
 
 
-def with_position(raw: DataFrame) -> DataFrame:
-    """Add `_position`, the record's place in its log as text of one width, so that text order is log order.
-
-    A Kinesis record has its `sequenceNumber`, a record from the topic its `_offset`.
-    """
-    if "_position" in raw.columns:
-        return raw
-    place = "sequenceNumber" if "sequenceNumber" in raw.columns else "_offset"
-    return raw.withColumn("_position", F.lpad(F.col(place).cast("string"), POSITION_WIDTH, "0"))
-
-
 def checked(raw: DataFrame, table: str) -> DataFrame:
-    """The raw records, their values trimmed and blank ones null, with `_record` as JSON and `_reason`.
+    """Parsed records, their values trimmed and blank ones null, with `_line`, `_position` and `_reason`.
 
-    The reason is the name of the first rule that is broken, null for a valid record.
+    The reason is the name of the first rule that is broken, null for a valid record. A field that is null,
+    missing or blank is the same thing here: no data. Which of the three it was, `_line` still tells.
     """
-    fields = [name.strip("`") for name in (KEY[table], *OWN[table].split(", "))]
-    record = F.coalesce("_corrupt_record", F.to_json(F.struct(*fields)))
-    values = [F.nullif(F.btrim(field, F.lit(BLANKS)), F.lit("")).alias(field) for field in fields]
-    trimmed = with_position(raw).select(*values, "_position", "_corrupt_record", record.alias("_record"))
-    return trimmed.withColumn("_reason", _reason(table))
+    fields = COLUMNS[table].split()
+    values = [F.nullif(F.btrim(F.col(field), F.lit(BLANKS)), F.lit("")).alias(field) for field in fields]
+    return raw.select(*values, "_line", "_position", "_fault").withColumn("_reason", _reason(table))
 
 
 def _reason(table: str) -> Column:
@@ -141,44 +155,66 @@ def _reason(table: str) -> Column:
 
 
 def valid(raw: DataFrame, table: str) -> DataFrame:
-    """The raw records that break no rule: trimmed text fields and `_position`."""
-    return checked(raw, table).where("_reason IS NULL").drop("_corrupt_record", "_record", "_reason")
+    """The records that break no rule: trimmed text fields and `_position`."""
+    return checked(raw, table).where("_reason IS NULL").drop("_line", "_fault", "_reason")
 
 
 def quarantine(raw: DataFrame, table: str) -> DataFrame:
-    """The other records: `table, reason, record, _position`; the record is JSON, or the text that came."""
-    return (
-        checked(raw, table)
-        .where("_reason IS NOT NULL")
-        .select(
-            F.lit(table).alias("table"),
-            F.col("_reason").alias("reason"),
-            F.col("_record").alias("record"),
-            "_position",
-        )
-    )
+    """The other records: `table, reason, record, _position`; the record is the very text that came."""
+    columns = [F.lit(table).alias("table"), F.col("_reason").alias("reason"), F.col("_line").alias("record")]
+    return checked(raw, table).where("_reason IS NOT NULL").select(*columns, "_position")
+
+
+def _condition(rule: Rule) -> Column:
+    if rule.action == "quarantine":  # a record counts under its first rule only
+        return F.expr(f"_reason = '{rule.name}'")
+    return F.expr(f"_reason IS NULL AND ({rule.fault})")
 
 
 def dirt_profile(raw: DataFrame, table: str) -> DataFrame:
     """For each rule `rule, action, rows, share`: a quarantined record counts under its first rule only."""
     rules = RULES[table]
-    faults = [
-        f"_reason = '{rule.name}'" if rule.action == "quarantine" else f"_reason IS NULL AND ({rule.fault})"
-        for rule in rules
-    ]
-    counts = [F.count_if(F.expr(fault)).alias(rule.name) for rule, fault in zip(rules, faults, strict=True)]
+    counts = [F.count_if(_condition(rule)).alias(rule.name) for rule in rules]
     sums = checked(raw, table).agg(F.count("*").alias("_all"), *counts)
     lines = ", ".join(f"struct('{r.name}' AS rule, '{r.action}' AS action, {r.name} AS rows)" for r in rules)
     long = sums.selectExpr(f"inline(array({lines}))", "_all")
     return long.selectExpr("rule", "action", "rows", "round(rows / nullif(_all, 0), 4) AS share")
 
 
+def records_of(raw: DataFrame, table: str, rule: str) -> DataFrame:
+    """The records behind a line of the profile as they came: `record, _position`.
+
+    So the text that a repair made null, an unreadable count for instance, is never out of reach.
+    """
+    [found] = [each for each in RULES[table] if each.name == rule]
+    return checked(raw, table).where(_condition(found)).selectExpr("_line AS record", "_position")
+
+
+def unknown_fields(raw: DataFrame, table: str) -> DataFrame:
+    """Fields that no column takes, `field, rows`: of a new version of the app, or of a mistyped name."""
+    known = F.array(*(F.lit(name) for name in [*COLUMNS[table].split(), "_offset"]))
+    fields = F.explode(F.array_except(F.json_object_keys("_line"), known)).alias("field")
+    rows = raw.where("_fault IS NULL").select(fields).groupBy("field")
+    return rows.agg(F.count("*").alias("rows"))
+
+
+def check_log(raw: DataFrame, table: str) -> None:
+    """Raise ValueError when two different records have one place in the log: neither is the later one."""
+    line = F.xxhash64("_line")
+    ends = raw.where("_position IS NOT NULL").groupBy("_position").agg(F.min(line), F.max(line))
+    if found := ends.toDF("_position", "least", "most").where("least <> most").first():
+        raise ValueError(
+            f"two different records of {table!r} have the offset {int(found['_position'])}: the topic was "
+            "made anew, or has several partitions. Move the old topic's objects away, then read again."
+        )
+
+
 def reconcile(raw: DataFrame, clean: DataFrame, table: str) -> dict[str, int | str]:
-    """Count `in`, `clean`, `duplicates` and `quarantined`, and whether nothing vanished (`balanced`).
+    """Count `in`, `clean`, `duplicates` and `quarantined`: the last three add up to the first.
 
     Duplicates are counted in the raw records, `clean` in the clean ones, so the sum is a proof.
     """
-    key = F.expr(f"try_cast({KEY[table]} AS BIGINT)")
+    key = F.expr(whole_sql(f"`{KEY[table]}`"))
     good = F.col("_reason").isNull()
     counts = checked(raw, table).agg(
         F.count("*").alias("total"),

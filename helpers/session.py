@@ -1,183 +1,103 @@
-"""One Spark session, and the Delta tables that it writes. On Databricks it is the workspace's own."""
+"""The Spark session, and the Delta tables that it writes."""
 
-import fcntl
 import functools
-import hashlib
-import logging
 import os
-import shutil
-import sys
+import socket
+import time
 from collections.abc import Callable
-from pathlib import Path
+from urllib.parse import urlsplit
 
 from pyspark.sql import DataFrame, SparkSession
 
 from helpers import workspace
-from helpers.config import ROOT, ConfigError, in_databricks, state_folder
+from helpers.config import ConfigError, in_databricks
 
-CORES = 2
-TOOLS = ROOT / ".local" / "tools"
-CONF = {
-    "spark.master": f"local[{CORES}]",
-    "spark.app.name": "pinterest-pipeline",
-    "spark.driver.memory": "1g",
-    # Short sessions: the first compiler alone makes them a third cheaper; a long job runs half as fast.
-    # With it alone Java keeps 48 MB for compiled code; when streams have filled them, their queries die.
-    "spark.driver.extraJavaOptions": (
-        "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -Xss4m"
-    ),
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.driver.host": "127.0.0.1",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.log.level": "ERROR",
-    "spark.sql.ansi.enabled": "true",
-    "spark.sql.session.timeZone": "UTC",
-    "spark.sql.repl.eagerEval.enabled": "true",
-    "spark.sql.repl.eagerEval.maxNumRows": "20",
-    # Spark's 200 and Delta's 50 are for clusters: here each would cost more than the work itself.
-    "spark.sql.shuffle.partitions": f"{CORES}",
-    "spark.databricks.delta.snapshotPartitions": f"{CORES}",
-    # A filter over many renamed columns makes the planner weigh every combination of old and new names.
-    "spark.sql.constraintPropagation.enabled": "false",
-    "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
-    "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
-    # The cells say s3://, as on Databricks; here Hadoop's S3A answers to that scheme.
-    "spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
-    "spark.delta.logStore.s3.impl": "io.delta.storage.S3SingleDriverLogStore",
-    "spark.hadoop.fs.s3a.path.style.access": "true",
-    "spark.hadoop.fs.s3a.committer.magic.enabled": "false",
-    # Keys come from the environment or the profile, never from the command line, which `ps` shows.
-    "spark.hadoop.fs.s3a.aws.credentials.provider": (
-        "software.amazon.awssdk.auth.credentials.DefaultCredentialsProvider"
-    ),
-}
+STARTING = 90  # seconds that a server may take on a busy machine
+TRIES = 5  # of a write that another one got in the way of
 
 
 def spark() -> SparkSession:
-    """The Spark session: Databricks' own, or one on this machine with Delta and S3.
+    """The Spark session: Databricks' own, the local cloud's server, or else a server for this notebook alone.
 
-    Call `config.use_target()` first: the session takes endpoint, region and keys from the environment.
-    Raises ConfigError when Java or Spark's jars are missing.
+    Call `config.use_target()` first, which sets where the server is. Raises ConfigError when there is none.
     """
     if in_databricks():
         workspace.show_frames()
-        return SparkSession.builder.getOrCreate()
-    active = SparkSession.getActiveSession()
-    return active if active is not None else _local()
+    else:
+        alone = not os.environ.get("SPARK_REMOTE") or ("RAW_PATH" in os.environ and not _answers())
+        if alone:
+            from helpers import local_spark  # Databricks has neither its jars nor its Java
+
+            local_spark.start()
+        _wait_for_server(quiet=alone)
+    session = SparkSession.builder.getOrCreate()
+    session.conf.set("spark.sql.session.timeZone", "UTC")
+    session.conf.set("spark.sql.ansi.enabled", "true")
+    return session
 
 
-def _local() -> SparkSession:
-    from pyspark import SparkConf, SparkContext  # a client of Spark Connect has no SparkContext
-    from pyspark.java_gateway import launch_gateway
-
-    folder = state_folder() / "spark"
-    folder.mkdir(parents=True, exist_ok=True)
-    _prepare_environment()
-    places = {
-        # Spark copies what `spark.jars` names at every start; a class path is read in place.
-        "spark.driver.extraClassPath": f"{_jars()}/*",
-        "spark.sql.warehouse.dir": str(folder / "warehouse"),
-        "spark.local.dir": str(folder / "tmp"),
-        "spark.hadoop.hadoop.tmp.dir": str(folder / "tmp"),
-    }
-    conf = SparkConf(loadDefaults=False).setAll([*{**CONF, **places, **_s3()}.items()])
-    log = folder / "spark.log"
-    # Java greets on stderr before any log setting counts, so what it says goes to a file.
-    with log.open("ab") as file:
-        try:
-            gateway = launch_gateway(conf, popen_kwargs={"stdout": file, "stderr": file})
-        except Exception as error:
-            raise ConfigError(f"Spark did not start: see {log}") from error
-    # A failed query raises; that PySpark also writes it to stderr as JSON helps nobody.
-    logging.getLogger("SQLQueryContextLogger").disabled = True
-    return SparkSession(SparkContext(conf=conf, gateway=gateway))
+def _answers() -> bool:
+    place = urlsplit(os.environ.get("SPARK_REMOTE", ""))
+    try:
+        socket.create_connection((place.hostname or "", place.port or 0), timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
-def _s3() -> dict[str, str]:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    found = {
-        "spark.hadoop.fs.s3a.endpoint": endpoint,
-        "spark.hadoop.fs.s3a.endpoint.region": os.environ.get("AWS_REGION"),
-        "spark.hadoop.fs.s3a.connection.ssl.enabled": endpoint and str(endpoint.startswith("https")).lower(),
-    }
-    return {key: value for key, value in found.items() if value}
+def _wait_for_server(quiet: bool) -> None:
+    until = time.monotonic() + STARTING
+    if not quiet and not _answers():
+        print("Spark is starting: this cell waits for it.")
+    while not _answers():
+        if time.monotonic() > until:
+            raise ConfigError("Spark does not answer: run `make up`, then this cell again.")
+        time.sleep(0.2)
 
 
-def _jars() -> Path:
-    folder = Path(os.environ.get("SPARK_JARS") or TOOLS / "jars" / "spark")
-    if not any(folder.glob("delta-spark*.jar")):
-        raise ConfigError(f"No Delta and S3 jars for Spark in {folder}: run `make setup`, or set SPARK_JARS.")
-    return folder
-
-
-def _prepare_environment() -> None:
-    import pyspark
-
-    ours = TOOLS / "java"
-    if not os.environ.get("JAVA_HOME") and not shutil.which("java"):
-        if not (ours / "bin" / "java").exists():
-            raise ConfigError("Spark needs Java 17: run `make setup`, or set JAVA_HOME.")
-        os.environ["JAVA_HOME"] = str(ours)
-    path = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    # Python workers, and Spark's search for data sources, see only what stands in PYTHONPATH.
-    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), *filter(None, path)]))
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    os.environ["SPARK_HOME"] = str(Path(pyspark.__file__).parent)
-    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
-
-
-def one_writer(write: Callable[..., None]) -> Callable[..., None]:
-    """Let one process of this machine at a time write a table: Delta's log on S3 is not safe with two.
-
-    On Databricks the workspace itself sees to that, for all of its clusters.
-    """
+def again_on_conflict(write: Callable[..., None]) -> Callable[..., None]:
+    """Try a write again when another one changed the table meanwhile: Delta lets the first of two win."""
 
     @functools.wraps(write)
-    def alone(rows: DataFrame, target: str, *more: str) -> None:
-        if in_databricks():
-            return write(rows, target, *more)
-        file = state_folder() / "locks" / hashlib.sha256(target.encode()).hexdigest()[:16]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # waits; the system gives it back when a process dies
-            write(rows, target, *more)
+    def patient(rows: DataFrame, target: str, *more: str) -> None:
+        for left in reversed(range(TRIES)):
+            try:
+                return write(rows, target, *more)
+            except Exception as error:  # a class of its own on every kind of compute
+                if "DELTA_CONCURRENT" not in str(error) or not left:
+                    raise
 
-    return alone
-
-
-def _ensure_table(rows: DataFrame, target: str) -> None:
-    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema)
-    rows.sparkSession.sql(f"CREATE TABLE IF NOT EXISTS {target} ({columns}) USING delta")
+    return patient
 
 
-@one_writer
+@again_on_conflict
 def create_table(rows: DataFrame, target: str) -> None:
     """Make an empty Delta table with the columns of `rows`, unless there is one.
 
     `target` is what SQL calls it: "catalog.schema.name", or "delta.`s3://bucket/folder`".
     """
-    _ensure_table(rows, target)
+    columns = ", ".join(f"`{field.name}` {field.dataType.simpleString()}" for field in rows.schema)
+    rows.sparkSession.sql(f"CREATE TABLE IF NOT EXISTS {target} ({columns}) USING delta")
 
 
-@one_writer
+@again_on_conflict
 def merge(rows: DataFrame, target: str, *keys: str) -> None:
     """Put `rows`, one per key, into a Delta table; doing it again, or in another order, changes nothing.
 
-    A row replaces that of the same `keys` (`ind` if none is named) only if its `_position` is higher.
+    A row replaces that of the same `keys` (`ind` if none is named) unless its `_position` is lower.
     """
-    _ensure_table(rows, target)
+    create_table(rows, target)
     same = " AND ".join(f"old.{key} = new.{key}" for key in keys or ("ind",))
     rows.sparkSession.sql(
         f"""MERGE INTO {target} AS old USING {{rows}} AS new ON {same}
-            WHEN MATCHED AND new._position > old._position THEN UPDATE SET *
+            WHEN MATCHED AND new._position >= old._position THEN UPDATE SET *
             WHEN NOT MATCHED THEN INSERT *""",
         rows=rows,
     )
 
 
-@one_writer
+@again_on_conflict
 def overwrite(rows: DataFrame, target: str) -> None:
-    """Make these rows all that a Delta table holds."""
-    _ensure_table(rows, target)
-    rows.write.format("delta").mode("overwrite").saveAsTable(target)
+    """Make these rows all that a Delta table holds, in one commit."""
+    create_table(rows, target)
+    rows.write.format("delta").mode("overwrite").option("overwriteSchema", "true").saveAsTable(target)

@@ -1,32 +1,21 @@
 """From records of a Kinesis stream to clean Delta tables, a micro-batch at a time."""
 
-from collections.abc import Callable
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
 
 from helpers import quality, session
-from helpers.cleaning import RAW, clean_geo, clean_pins, clean_users, with_position
-from helpers.config import Settings, in_databricks
+from helpers.cleaning import clean_geo, clean_pins, clean_users, parse
+from helpers.config import Settings
 
 CLEAN = {"pin": clean_pins, "geo": clean_geo, "user": clean_users}
-OPTIONS = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": "_corrupt_record"}
 
 
-def parse(records: DataFrame, table: str) -> DataFrame:
-    """Kinesis records as raw records of a table: RAW's columns, with `_position` instead of `_offset`.
-
-    Text that is no JSON object is kept whole in `_corrupt_record`.
-    """
-    text = F.col("data").cast("string")
-    parsed = F.from_json(text, RAW[table], OPTIONS).alias("r")
-    raw = records.select(parsed, text.alias("_text"), "sequenceNumber").select(
-        "r.*", "_text", "sequenceNumber"
-    )
-    # from_json takes an array's first element, and makes nothing but nulls of an empty text.
-    whole = F.when(F.col("_text").rlike(r"^\s*\{"), F.col("_corrupt_record")).otherwise(F.col("_text"))
-    raw = with_position(raw.withColumn("_corrupt_record", whole))
-    return raw.drop("_text", "_offset", "sequenceNumber")
+class StreamError(RuntimeError):
+    """What a query has noted and what its tables hold do not belong together; the message says what to do."""
 
 
 def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]:
@@ -35,17 +24,65 @@ def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]
     A batch that comes again after a crash changes nothing.
     """
     clean, aside = cloud.table(table, "stream"), cloud.table(table, "stream_quarantine")
-    keep = not in_databricks()  # serverless compute has no cache, and runs `write` in a place of its own
+    checked: set[str] = set()
 
-    def write(batch: DataFrame, _: int) -> None:
-        raw = parse(batch, table)
-        held = raw.persist() if keep else raw  # two tables are written from one batch
-        session.merge(CLEAN[table](held), clean)
-        bad = quality.quarantine(held, table)
-        session.create_table(bad, aside)
-        if not bad.isEmpty():  # far cheaper than a merge of nothing
-            session.merge(bad, aside, "_position", "record")
-        if keep:
-            held.unpersist()
+    def write(batch: DataFrame, number: int) -> None:
+        with held(parse(batch.withColumnRenamed("data", "value"), table)) as raw:  # written into two tables
+            rows, bad = CLEAN[table](raw), quality.quarantine(raw, table)
+            for each, target in ((rows, clean), (bad, aside)):
+                if target not in checked:
+                    _ensure(each, target, number, table)
+                    checked.add(target)
+            session.merge(rows, clean)
+            if not bad.isEmpty():  # far cheaper than a merge of nothing
+                session.merge(bad, aside, "_position", "record")
 
     return write
+
+
+@contextlib.contextmanager
+def held(raw: DataFrame) -> Iterator[DataFrame]:
+    """The rows in memory where there is a cache, so that they are read once; serverless compute has none."""
+    try:
+        raw.persist()
+    except Exception:  # a class of its own there
+        yield raw
+        return
+    yield raw
+    raw.unpersist()
+
+
+def _ensure(rows: DataFrame, target: str, number: int, table: str) -> None:
+    """Make the table of a query's first micro-batch; StreamError if an earlier one is gone or other."""
+    remedy = (
+        f"streaming.start_over(spark, cloud, {table!r}) empties its tables and reads the whole stream again."
+    )
+    try:
+        columns = rows.sparkSession.read.table(target).columns
+    except AnalysisException:
+        if number:
+            raise StreamError(
+                f"{target} is gone, but {number} micro-batches were written to it: {remedy}"
+            ) from None
+        return session.create_table(rows, target)
+    if columns != rows.columns:
+        raise StreamError(f"{target} has the columns {columns}, the rules make {rows.columns}: {remedy}")
+
+
+def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:
+    """Forget what a table's query has read, and empty its tables in the columns of today's rules.
+
+    The next run reads all that the stream still keeps: 24 hours, unless it was told to keep more.
+    """
+    checkpoint = cloud.checkpoint(f"{table}_stream")
+    if checkpoint.startswith("s3://"):
+        import boto3  # a workspace keeps its checkpoints in a volume
+
+        bucket, _, folder = checkpoint.removeprefix("s3://").partition("/")
+        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=f"{folder}/").delete()
+    else:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    # The checkpoint first: cut off between the two, the next run merges all once more and loses nothing.
+    nothing = parse(spark.createDataFrame([], "value BINARY, sequenceNumber STRING"), table)
+    session.overwrite(CLEAN[table](nothing), cloud.table(table, "stream"))
+    session.overwrite(quality.quarantine(nothing, table), cloud.table(table, "stream_quarantine"))

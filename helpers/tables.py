@@ -12,21 +12,17 @@ import sqlalchemy as sa
 from sqlalchemy import BigInteger, DateTime, Double, Integer, Text
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
+from helpers.schema import COLUMNS, KEY, SOURCE
+
 Row = dict[str, Any]
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data_samples" / "topics"
-SOURCE = {"pin": "pinterest_data", "geo": "geolocation_data", "user": "user_data"}
-KEY = {"pin": "index", "geo": "ind", "user": "ind"}
+OLD_APP = "0.9"  # the version by which records of an old app are known: they are no posts
+DRIVER = "mysql+pymysql"
 INSERT_ROWS = 1000  # rows in one INSERT statement: well below MariaDB's default packet of 16 MB
 UTC = "SET SESSION time_zone = '+00:00'"
 READ_KEYS = 5000  # keys in one SELECT ... IN (...)
 
-COLUMNS = {
-    "pin": "index unique_id title description poster_name follower_count tag_list is_image_or_video "
-    "image_src downloaded save_location category",
-    "geo": "ind timestamp latitude longitude country",
-    "user": "ind first_name last_name age date_joined",
-}
 TYPES: dict[str, Any] = {  # every other column is text
     **dict.fromkeys(["downloaded", "age"], Integer),
     **dict.fromkeys(["latitude", "longitude"], Double),
@@ -57,16 +53,24 @@ def engine(url: str) -> sa.Engine:
     """
     if not url:
         raise SourceError("SOURCE_URL is not set: run `make up`, or name your database in .env")
+    if url.count("@") > 1:  # the first would end the password, and the rest of it be shown as the host
+        raise SourceError("SOURCE_URL holds a second @: percent-encode it in user and password, as %40")
     try:
+        address = sa.make_url(url)
+        if address.drivername != DRIVER:
+            raise SourceError(
+                f"SOURCE_URL begins with {address.drivername}://: for MySQL or MariaDB, which the tables are "
+                f"read from here, it begins with {DRIVER}://"
+            )
         made = sa.create_engine(
-            url,
+            address,
             pool_pre_ping=True,  # a connection that the server dropped is replaced, not reported
             pool_recycle=1800,  # seconds; shorter than the idle time-out of common proxies
             connect_args={"charset": "utf8mb4", "connect_timeout": 5, "init_command": UTC},
         )
     except (ArgumentError, ValueError):
         # The parser's own message repeats the address, password included.
-        raise SourceError("SOURCE_URL is not like mysql+pymysql://user:password@host/database") from None
+        raise SourceError(f"SOURCE_URL is not like {DRIVER}://user:password@host/database") from None
     try:
         with made.connect():
             return made
@@ -109,17 +113,27 @@ def load_samples(source: sa.Engine, folder: Path | str = SAMPLES) -> dict[str, i
 
 def sample_rows(name: str, folder: Path | str = SAMPLES) -> Iterator[Row]:
     """The rows of a sample table, typed as the database wants them, without `_offset`."""
+    columns = TABLES[name].columns
+    times = [column.name for column in columns if isinstance(column.type, DateTime)]
+    for record in _records(name, folder):
+        if record.get("app_version") != OLD_APP:
+            record |= {time: dt.datetime.fromisoformat(record[time]) for time in times}
+            yield {column.name: record[column.name] for column in columns}
+
+
+def old_app(name: str, folder: Path | str = SAMPLES) -> list[Row]:
+    """What an old version of the app posts: records that each break another rule, and no post."""
+    found = [record for record in _records(name, folder) if record.get("app_version") == OLD_APP]
+    return [{field: value for field, value in record.items() if field != "_offset"} for record in found]
+
+
+def _records(name: str, folder: Path | str) -> Iterator[Row]:
     files = sorted(Path(folder, name).glob("partition=0/*.json*"))
     if not files:
         raise FileNotFoundError(f"no samples of {name!r} in {folder}")
-    columns = TABLES[name].columns
-    times = [column.name for column in columns if isinstance(column.type, DateTime)]
     for file in files:
         data = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
-        for line in data.splitlines():
-            record = json.loads(line)
-            record |= {time: dt.datetime.fromisoformat(record[time]) for time in times}
-            yield {column.name: record[column.name] for column in columns}
+        yield from map(json.loads, data.splitlines())
 
 
 def count(source: sa.Engine) -> dict[str, int]:

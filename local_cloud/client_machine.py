@@ -96,11 +96,9 @@ def systemctl(state: State, arguments: list[str]) -> int:
         lines = [f"{key}={value}" for key, value in identity(state, role).items()]
         write_private(identity_file, "\n".join(lines) + "\n")
         supervise.start(state, PROGRAM)
-        return (
-            0
-            if _answers(state.port(PROGRAM), 20)
-            else _refuse(f"{UNIT} does not answer; see {state.log(PROGRAM)}")
-        )
+        if not _answers(state.port(PROGRAM), 20):
+            return _refuse(f"{UNIT} does not answer; see {state.log(PROGRAM)}")
+        supervise.check_listeners(state, [state.port(PROGRAM)])  # another program may be what answers
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 
 from local_cloud.state import State, write_private
 
@@ -9,6 +10,15 @@ READER = "reader"
 CONNECT_WORKER = (
     "msk-connect-service"  # runs the Connect worker itself; has rights on its internal topics only
 )
+
+ROLE_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)  # IAM's own rule
+# Principals of the local cloud itself, and what Kafka takes for everybody: a role would get their rights.
+RESERVED = {READER, CONNECT_WORKER, "admin", "broker", "anonymous", "*"}
+
+
+def is_role_name(name: str) -> bool:
+    """Whether a role may have this name here; what is none could add lines to the key table."""
+    return bool(ROLE_NAME.fullmatch(name)) and name.lower() not in RESERVED
 
 
 def role_key(state: State, role: str) -> tuple[str, str]:
@@ -20,7 +30,12 @@ def role_key(state: State, role: str) -> tuple[str, str]:
 
 
 def write_identities(state: State, roles: list[str]) -> None:
-    """Write the broker's key table and an AWS profile file for the reader, the Connect worker and `roles`."""
+    """Write the broker's key table and an AWS profile file for the reader, the Connect worker and `roles`.
+
+    ValueError for a name that no role may have.
+    """
+    if wrong := [role for role in roles if not is_role_name(role)]:
+        raise ValueError(f"no role may have the name {wrong[0][:64]!r}")
     keys, profiles = [], []
     for role in sorted({READER, CONNECT_WORKER, *roles}):
         key_id, secret = role_key(state, role)

@@ -1,9 +1,13 @@
 """Where one local cloud keeps its things: ports, secrets, logs and data, all below one folder."""
 
+import contextlib
+import errno
+import hashlib
 import json
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Set
 from pathlib import Path
 
@@ -23,6 +27,7 @@ PORTS = {
     "kafka_controller": 9093,
     "kafka_internal": 9094,
     "kafka": 9098,
+    "spark": 15002,
 }
 SECRETS = (
     "mariadb_root",
@@ -34,12 +39,34 @@ SECRETS = (
     "identity_seed",
     "databricks_token",
     "airflow",
+    "spark",
 )
+LONGEST_SOCKET = 95  # bytes of a path; the system's limit is 104 or 108, and supervisord appends a number
+
+
+class Stop(RuntimeError):
+    """A problem the user can mend; the message says how."""
 
 
 def home() -> Path:
     """The state folder: LOCAL_CLOUD_HOME, or .local in the project."""
     return Path(os.environ.get("LOCAL_CLOUD_HOME") or ROOT / ".local").resolve()
+
+
+def make_private(folder: Path) -> None:
+    """Make a state folder that nobody else can read; one that is open is closed with all that it holds."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not folder.stat().st_mode & 0o077:
+        return
+    for place, folders, files in os.walk(folder):
+        if Path(place) == TOOLS.parent and TOOLS.name in folders:
+            folders.remove(TOOLS.name)  # holds no secret, and much
+        for path in (Path(place, name) for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):  # a program may be at work there
+                mode = path.lstat().st_mode
+                if mode & 0o077 and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & 0o700)
+    folder.chmod(0o700)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -52,14 +79,16 @@ def write_private(path: Path, text: str) -> None:
 
 
 def is_free(port: int) -> bool:
-    """True when nothing listens on this loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """True when nothing listens on this loopback port, neither by IPv4 nor, for `localhost`, by IPv6."""
+    for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:  # any other: a machine without IPv6
+                return False
+    return True
 
 
 def free_port(taken: set[int]) -> int:
@@ -68,7 +97,7 @@ def free_port(taken: set[int]) -> int:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port: int = probe.getsockname()[1]
-        if port not in taken:
+        if port not in taken and is_free(port):
             return port
 
 
@@ -91,6 +120,23 @@ class State:
     def log(self, name: str) -> Path:
         """The log file of one part."""
         return self.path("logs", f"{name}.log")
+
+    def socket(self, name: str) -> Path:
+        """The path of a socket; one too long for the system lies in a short folder that only we can enter."""
+        path = self.path(name)
+        if len(os.fsencode(path)) <= LONGEST_SOCKET:
+            return path
+        number = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:16]
+        folder = Path(f"/tmp/workbook-{os.getuid()}-{number}")  # not TMPDIR: the next shell's may differ
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise Stop(
+                f"{self.home} is too deep for sockets, and {folder}, where they would lie, is not a folder "
+                "of yours alone: set LOCAL_CLOUD_HOME to a folder with a shorter path"
+            )
+        return folder / name
 
     def port(self, name: str) -> int:
         """The recorded port of a part; KeyError when no `up` has chosen one yet."""

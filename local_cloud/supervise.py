@@ -1,22 +1,28 @@
 """Keep the parts running: supervisord restarts what was killed; order and readiness are ours."""
 
+import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Iterable
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from helpers.environment import local
 from local_cloud.part import Part
-from local_cloud.state import State, write_private
+from local_cloud.state import State, Stop, is_free, write_private
 
+SOCKET = "supervisor.sock"
 MARK = "LOCAL_CLOUD_PART"  # in the environment of every process of a local cloud, beside LOCAL_CLOUD_HOME
 
 
@@ -35,20 +41,8 @@ class _UnixTransport(xmlrpc.client.Transport):
         return connection
 
 
-def socket_path(state: State) -> Path:
-    """Supervisord's socket; the path of a deep state folder would not fit, so it then lies in /tmp."""
-    path = state.path("supervisor.sock")
-    if len(str(path)) < 95:
-        return path
-    import hashlib
-    import tempfile
-
-    short = hashlib.sha256(str(state.home).encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"workbook-{os.getuid()}-{short}.sock"
-
-
 def _call(state: State, method: str, *args: Any) -> Any:
-    proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(socket_path(state)))
+    proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(state.socket(SOCKET)))
     return getattr(proxy.supervisor, method)(*args)
 
 
@@ -85,13 +79,52 @@ def status(state: State) -> dict[str, dict[str, Any]]:
     return {info["name"]: info for info in _call(state, "getAllProcessInfo")}
 
 
+def check_listeners(state: State, ports: Iterable[int]) -> None:
+    """Raise unless only this cloud listens on its ports: call it before a password or token is sent there.
+
+    ConnectionError when nobody listens, Stop when another program does.
+    """
+    for port in ports:
+        if is_free(port):
+            raise ConnectionError(f"nothing listens on port {port}")
+        for pid in _listeners(port):
+            if not _is_ours(state, pid):
+                who = f"process {pid}" if pid else "a program of another user"
+                raise Stop(
+                    f"port {port} of this cloud is taken by {who}, which would receive its passwords: "
+                    "end that program, or run `make down` and `make up`, which choose a free port"
+                )
+
+
+def _listeners(port: int) -> set[int | None]:
+    """The processes that listen on a port; None for one that only another user may see."""
+    try:
+        found = [(c, c.pid) for c in psutil.net_connections("tcp")]
+    except psutil.AccessDenied:  # macOS shows a user's own processes only
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                found += [(c, process.pid) for c in process.net_connections("tcp")]
+    return {pid for c, pid in found if c.status == psutil.CONN_LISTEN and c.laddr.port == port}
+
+
+def _is_ours(state: State, pid: int | None) -> bool:
+    if pid is None:
+        return False
+    try:
+        process = psutil.Process(pid)
+        return process.uids().real == os.getuid() and _mark(process)[0] == str(state.home)
+    except psutil.NoSuchProcess:  # ended since, so it receives nothing
+        return True
+
+
 def launch(state: State, parts: list[Part]) -> None:
     """Start supervisord with every part known and none started."""
     write_private(state.path("supervisord.conf"), _configuration(state, parts))
-    state.path("logs").mkdir(exist_ok=True)
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("AWS_ENDPOINT_URL")}
-    environment.pop("AWS_PROFILE", None)
+    state.path("logs").mkdir(mode=0o700, exist_ok=True)
+    environment = local(os.environ)
     environment |= {"LOCAL_CLOUD_HOME": str(state.home), MARK: "supervisord", "PYTHONUNBUFFERED": "1"}
+    environment["SPT_NOENV"] = "1"  # Airflow's processes set a title: it shall not replace their mark
     done = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(state.path("supervisord.conf"))],
         cwd=state.home,
@@ -99,6 +132,7 @@ def launch(state: State, parts: list[Part]) -> None:
         capture_output=True,
         text=True,
         check=False,
+        umask=0o077,
     )
     if done.returncode:
         raise RuntimeError(f"the supervisor did not start: {(done.stderr or done.stdout).strip()[-600:]}")
@@ -111,12 +145,15 @@ def launch(state: State, parts: list[Part]) -> None:
 
 def shut_down(state: State, seconds: float = 40) -> list[str]:
     """Stop every part in order and the supervisor; returns the names of left-overs that were ended."""
-    daemon = state.path("supervisord.pid")
     if is_up(state):
-        _call(state, "shutdown")
         until = time.monotonic() + seconds
-        while (is_up(state) or daemon.exists()) and time.monotonic() < until:
-            time.sleep(0.1)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            daemon = psutil.Process(_call(state, "getPID"))
+            _stop_parts(state, until)
+            _call(state, "shutdown")
+            # It takes its socket and its pid file away before it ends.
+            while _mark(daemon)[1] and time.monotonic() < until:
+                time.sleep(0.02)
     left = leftovers(state)
     names = sorted({_mark(process)[1] for process in left} - {""})
     for process in left:
@@ -125,8 +162,24 @@ def shut_down(state: State, seconds: float = 40) -> list[str]:
     for process in alive:
         process.kill()
     psutil.wait_procs(alive, timeout=5)
-    socket_path(state).unlink(missing_ok=True)
+    file = state.socket(SOCKET)
+    file.unlink(missing_ok=True)
+    if file.parent != state.home:
+        shutil.rmtree(file.parent)
     return names
+
+
+def _stop_parts(state: State, until: float) -> None:
+    """Stop the parts rank by rank, those of one rank side by side; supervisord kills what takes too long."""
+    ranks = {config["name"]: config["process_prio"] for config in _call(state, "getAllConfigInfo")}
+    for rank in sorted(set(ranks.values()), reverse=True):
+        names = [name for name in ranks if ranks[name] == rank and status(state)[name]["pid"]]
+        for name in names:
+            with contextlib.suppress(xmlrpc.client.Fault):  # ended by itself since
+                _call(state, "stopProcess", name, False)
+        # Each question also wakes supervisord, which otherwise looks once a second.
+        while any(status(state)[name]["pid"] for name in names) and time.monotonic() < until:
+            time.sleep(0.02)
 
 
 def leftovers(state: State) -> list[psutil.Process]:
@@ -164,14 +217,19 @@ logfile_backups=1
 pidfile={state.path("supervisord.pid")}
 childlogdir={state.path("logs")}
 nodaemon=false
+umask=077
 [unix_http_server]
-file={socket_path(state)}
+file={state.socket(SOCKET)}
 chmod=0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
     ]
-    for rank, part in enumerate(parts):
+    rank: dict[str, int] = {}  # what needs others stops before them
+    needs = {part.name: part.needs for part in parts}
+    for name in TopologicalSorter(needs).static_order():
+        rank[name] = 1 + max((rank[need] for need in needs.get(name, ())), default=0)
+    for part in parts:
         environment = {**part.env, MARK: part.name, "LOCAL_CLOUD_HOME": str(state.home)}
         pairs = ",".join(f"{key}={_quoted(value)}" for key, value in environment.items())
         command = " ".join(_quoted(word) if " " in word else word.replace("%", "%%") for word in part.command)
@@ -180,7 +238,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 command={command}
 environment={pairs}
 directory={part.folder or state.home}
-priority={100 + rank}
+priority={rank[part.name]}
 autostart=false
 autorestart=true
 startsecs=1

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from local_cloud.java_runtime import ToolError, java, java_home, locked, trust_options
 from local_cloud.state import TOOLS
@@ -66,11 +68,21 @@ def pyspark_jars() -> Path:
     return Path(spec.origin).parent / "jars"
 
 
+def proxies() -> list[str]:
+    """The proxies of the environment as Java options: it reads no variables."""
+    found = []
+    for scheme in ("http", "https"):
+        place = urlsplit(getproxies().get(scheme, ""))
+        if place.hostname:
+            found += [f"-D{scheme}.proxyHost={place.hostname}", f"-D{scheme}.proxyPort={place.port or 80}"]
+    return found
+
+
 def fetch(name: str, pom: Path, into: Path, options: list[str]) -> None:
     """Copy the jars that a pom names and those they need into a folder; a new try resumes from the cache."""
     ivy = next(pyspark_jars().glob("ivy-*.jar"))
     patience = [f"-Dsun.net.client.default{kind}Timeout=30000" for kind in ("Connect", "Read")]
-    command = [str(java()), *options, *patience, "-jar", str(ivy)]
+    command = [str(java()), *options, *patience, *proxies(), "-jar", str(ivy)]
     command += ["-cache", str(TOOLS / "ivy" / name), "-ivy", str(pom)]
     command += ["-confs", "runtime", "-types", "jar", "bundle", "-retrieve"]
     command += [f"{into}/[artifact]-[revision](-[classifier]).[ext]"]
@@ -84,7 +96,7 @@ def fetch(name: str, pom: Path, into: Path, options: list[str]) -> None:
     why = re.search(r"[\w.]+Exception: [^)\n]*", said) or re.search(r"not found: .*", said)
     raise ToolError(
         f"The jars of '{name}' could not be fetched from Maven Central: {why[0] if why else ''}\n"
-        "Check the network (behind a proxy: JAVA_TOOL_OPTIONS='-Dhttps.proxyHost=... -Dhttps.proxyPort=...') "
+        "Check the network (behind a proxy, set https_proxy) "
         f"and run the same command again; what has arrived is kept. Log: {log}"
     )
 

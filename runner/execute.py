@@ -17,8 +17,11 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 CELL_SECONDS = 1200
+# Else the kernel's ports tell every local user what the cells say and show.
+ENCRYPTED = Config({"KernelManager": {"transport_encryption": "required"}})
 METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -54,6 +57,7 @@ async def _execute(
         book,
         timeout=CELL_SECONDS,
         kernel_name="python3",
+        config=ENCRYPTED,
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
         store_widget_state=False,

@@ -30,6 +30,7 @@ from runner.execute import (
 from runner.report import counts_table, explain
 
 TEAR_DOWN = "17"
+CHARTS = "module://matplotlib_inline.backend_inline"  # another backend would leave the lessons without them
 
 
 class UserError(RuntimeError):
@@ -208,6 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
     lesson.add_argument("--pictures", action="store_true", help="with --in-place: take the new pictures too")
     does.add_parser("pages", help="write the HTML pages again without running anything")
     asked = parser.parse_args(arguments)
+    os.environ["MPLBACKEND"] = CHARTS
     try:
         return perform(asked, State())
     except UserError as error:

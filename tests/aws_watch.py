@@ -20,7 +20,7 @@ from tests import aws_rules, policy_rules
 
 def install() -> None:
     """Watch every call of this process; where to record and what to put in comes from the environment."""
-    log = Path(os.environ["AWS_WATCH_LOG"])
+    log = Path(os.environ["CALLS_WATCH_LOG"])
     words: dict[str, str] = json.loads(os.environ["LOCAL_WORDS"])
     gateway = os.environ["LOCAL_GATEWAY"]
     serialize, send = ParamValidationDecorator.serialize_to_request, HTTPAdapter.send
@@ -45,7 +45,7 @@ def record(log: Path, parameters: dict[str, Any], operation: OperationModel) -> 
         # The lesson passes on what it was given, and the emulator pads that with zeros, which AWS does not.
         parameters = {**parameters, "StartingSequenceNumber": number.lstrip("0")}
     line = {
-        "notebook": os.environ["AWS_WATCH_NOTEBOOK"],
+        "notebook": os.environ["CALLS_WATCH_NOTEBOOK"],
         "service": operation.service_model.service_name,
         "operation": operation.name,
         "complaints": aws_rules.complaints(operation, parameters),

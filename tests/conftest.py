@@ -1,4 +1,4 @@
-"""One Spark session for all unit tests, on local folders: no cloud, no addresses, no keys."""
+"""One Spark server for all unit tests, on local folders: no cloud, no addresses, no keys."""
 
 import os
 from collections.abc import Iterator
@@ -7,11 +7,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from helpers import environment
+
+environment.stay_local()  # whatever account or proxy the shell knows, no test asks for it
+
 
 class Started(NamedTuple):
-    """The session, and what a reader would have seen on stdout and stderr at its start and first query."""
+    """The session, its folder, and what a reader would have seen at its start and first query."""
 
     session: Any
+    folder: Path
     seen: str
 
 
@@ -22,10 +27,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
     folder = tmp_path_factory.mktemp("state")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LOCAL_CLOUD_HOME", str(folder))
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "SPARK_", "RAW_PATH"))]:
             patch.delenv(name)
         spark, seen = _watched(session, folder / "seen")
-        yield Started(spark, seen)
+        yield Started(spark, folder, seen)
         spark.stop()
 
 
@@ -60,3 +65,11 @@ def source_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     state = new_state(tmp_path_factory.mktemp("source"))
     with running(mariadb.part(state), state):
         yield mariadb.source_url(state)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show what a test recorded as its table, also when tests run in other processes."""
+    for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:
+        for name, text in report.user_properties:
+            if name == "table":
+                terminalreporter.write_line(f"\n{text}")

@@ -36,7 +36,7 @@ def query(spark: Any, asked: dict[str, Any]) -> dict[str, Any]:
         # Tell that `start` has returned, and run on until this process is killed or the query fails.
         print(json.dumps({"started": True}), flush=True)
     running.awaitTermination()
-    batches = [each["numInputRows"] for each in running.recentProgress]
+    batches = [each.numInputRows for each in running.recentProgress]
     return {"batches": [rows for rows in batches if rows]}
 
 

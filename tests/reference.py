@@ -16,25 +16,44 @@ FIELDS = {
     "user": "ind,first_name,last_name,age,date_joined",
 }
 MACROS = r"""
-CREATE OR REPLACE MACRO value(doc, name) AS nullif(trim(doc ->> ('$.' || name), e' \t\r\n' || chr(160)), '');
-CREATE OR REPLACE MACRO digits(word) AS
-  CASE WHEN regexp_full_match(word, '\d+') THEN try_cast(word AS BIGINT) END;
+CREATE OR REPLACE MACRO value(doc, name) AS
+  nullif(regexp_replace(doc ->> ('$.' || name), '^[\p{Zs}\t\r\n]+|[\p{Zs}\t\r\n]+$', '', 'g'), '');
+CREATE OR REPLACE MACRO whole(word) AS
+  CASE WHEN regexp_full_match(word, '-?\d+') THEN try_cast(word AS BIGINT)
+       WHEN regexp_full_match(word, '-?\d+(\.\d{1,18})?([eE]\+?\d\d?)?')
+            AND try_cast(word AS DECIMAL(38, 18)) % 1 = 0
+       THEN try_cast(try_cast(word AS DECIMAL(38, 18)) AS BIGINT) END;
 CREATE OR REPLACE MACRO real_number(word) AS
   CASE WHEN regexp_full_match(word, '[-+]?\d+(\.\d+)?([eE][-+]?\d+)?') THEN try_cast(word AS DOUBLE) END;
+-- Date, hours and minutes, seconds, zone: the zone's hours and minutes are taken off by arithmetic.
+CREATE OR REPLACE MACRO part(word, nth) AS
+  regexp_extract(word, '^(\d{4}-\d\d-\d\d)'
+    || '(?:[Tt ](\d\d:\d\d)(:\d\d(?:[.,]\d+)?)? ?([Zz]|[-+]\d\d:?(?:\d\d)?)?)?$', nth);
+CREATE OR REPLACE MACRO zone_minutes(zone) AS
+  CASE WHEN zone IN ('', 'Z', 'z') THEN 0
+       ELSE (CASE WHEN zone[1] = '-' THEN -1 ELSE 1 END)
+            * (zone[2:3]::INT * 60 + coalesce(try_cast(right(replace(zone, ':', ''), -3) AS INT), 0)) END;
 CREATE OR REPLACE MACRO utc(word) AS
-  CASE WHEN regexp_full_match(word, '\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?') THEN
-         try_cast(rtrim(word, 'Z') AS TIMESTAMP)
-       WHEN regexp_full_match(word, '\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?[-+]\d\d:\d\d') THEN
-         timezone('UTC', try_cast(word AS TIMESTAMPTZ)) END;
-CREATE OR REPLACE MACRO unless(word, no_data) AS CASE WHEN NOT list_contains(no_data, word) THEN word END;
+  CASE WHEN part(word, 1) <> '' AND part(word, 2) < '24' THEN
+    try_cast(part(word, 1) || ' ' || coalesce(nullif(part(word, 2), ''), '00:00')
+             || coalesce(nullif(replace(part(word, 3), ',', '.')[:10], ''), ':00') AS TIMESTAMP)
+    - to_minutes(zone_minutes(part(word, 4))) END;
+CREATE OR REPLACE MACRO unless(word, no_data) AS
+  CASE WHEN NOT list_contains(no_data, regexp_replace(lower(word), '\.$', '')) THEN word END;
+CREATE OR REPLACE MACRO path(word) AS
+  CASE WHEN regexp_matches(regexp_replace(word, '(?i)^local save in(\s+|$)', ''), '^\S*/')
+       THEN regexp_replace(word, '(?i)^local save in(\s+|$)', '') END;
 -- Decimal arithmetic: 18 digits before the point and 9 after it, times at most 10 to the 9th, fit 38 digits.
 CREATE OR REPLACE MACRO scaled(word) AS
-  try_cast(regexp_extract(replace(word, ',', ''), '^[\d.]+') AS DECIMAL(27, 9))
+  try_cast(regexp_extract(replace(replace(word, ',', ''), ' ', ''), '^[\d.]+') AS DECIMAL(27, 9))
   * CASE lower(right(word, 1)) WHEN 'k' THEN 1000 WHEN 'm' THEN 1000000 WHEN 'b' THEN 1000000000 ELSE 1 END
     ::DECIMAL(10, 0);
+CREATE OR REPLACE MACRO plain(word) AS regexp_replace(word, '\p{Zs}', ' ', 'g');
 CREATE OR REPLACE MACRO followers(word) AS
-  CASE WHEN regexp_full_match(word, '(\d+|\d{1,3}(,\d{3})+)(\.\d{1,9})?\s*[kKmMbB]?') AND scaled(word) % 1 = 0
-       THEN try_cast(scaled(word) AS BIGINT) END;
+  CASE WHEN regexp_full_match(word, '\d.*[eE].*') THEN whole(word)
+       WHEN regexp_full_match(plain(word), '(\d+|\d{1,3}([, ]\d{3})+)(\.\d{1,9})? *[kKmMbB]?')
+            AND scaled(plain(word)) % 1 = 0
+       THEN try_cast(scaled(plain(word)) AS BIGINT) END;
 """
 RAW = """
 CREATE OR REPLACE TEMP TABLE raw_{table} AS
@@ -43,40 +62,39 @@ WITH lines AS (
   FROM read_csv({files}, columns = {{line: 'VARCHAR'}}, auto_detect = false, header = false, delim = '\x01',
                 quote = '', escape = '', max_line_size = 20000000)
 )
-SELECT line, doc IS NULL AS broken, digits(doc ->> '$._offset') AS position, {values} FROM lines
+SELECT line, doc IS NULL OR {nested} AS broken, whole(doc ->> '$._offset') AS position, {values} FROM lines
 """
 CLEAN = r"""
 CREATE OR REPLACE TABLE pin AS
-SELECT digits(index) AS ind, unique_id,
-       unless(title, ['No Title Data Available']) AS title,
-       unless(description, ['No description available Story format', 'No description available', 'Untitled'])
+SELECT whole(index) AS ind, unique_id,
+       unless(title, ['no title data available']) AS title,
+       unless(description, ['no description available story format', 'no description available', 'untitled'])
          AS description,
        followers(follower_count) AS follower_count,
-       unless(poster_name, ['User Info Error']) AS poster_name,
-       unless(tag_list, ['N,o, ,T,a,g,s, ,A,v,a,i,l,a,b,l,e']) AS tag_list,
-       is_image_or_video, unless(image_src, ['Image src error.']) AS image_src,
-       CASE WHEN contains(save_location, '/')
-            THEN save_location[strpos(save_location, '/') :] END AS save_location,
+       unless(poster_name, ['user info error']) AS poster_name,
+       unless(tag_list, ['n,o, ,t,a,g,s, ,a,v,a,i,l,a,b,l,e']) AS tag_list,
+       is_image_or_video, unless(image_src, ['image src error']) AS image_src,
+       path(save_location) AS save_location,
        category
 FROM raw_pin
-WHERE NOT broken AND digits(index) >= 0 AND position >= 0 AND unique_id <> '' AND category <> ''
-QUALIFY row_number() OVER (PARTITION BY digits(index) ORDER BY position DESC) = 1;
+WHERE NOT broken AND whole(index) >= 0 AND position >= 0 AND unique_id <> '' AND category <> ''
+QUALIFY row_number() OVER (PARTITION BY whole(index) ORDER BY position DESC) = 1;
 
 CREATE OR REPLACE TABLE geo AS
-SELECT digits(ind) AS ind, country, [real_number(latitude), real_number(longitude)] AS coordinates,
+SELECT whole(ind) AS ind, country, [real_number(latitude), real_number(longitude)] AS coordinates,
        utc(timestamp) AS timestamp
 FROM raw_geo
-WHERE NOT broken AND digits(ind) >= 0 AND position >= 0 AND country <> '' AND utc(timestamp) IS NOT NULL
+WHERE NOT broken AND whole(ind) >= 0 AND position >= 0 AND country <> '' AND utc(timestamp) IS NOT NULL
   AND real_number(latitude) BETWEEN -90 AND 90 AND real_number(longitude) BETWEEN -180 AND 180
-QUALIFY row_number() OVER (PARTITION BY digits(ind) ORDER BY position DESC) = 1;
+QUALIFY row_number() OVER (PARTITION BY whole(ind) ORDER BY position DESC) = 1;
 
 CREATE OR REPLACE TABLE users AS
-SELECT digits(ind) AS ind, nullif(concat_ws(' ', first_name, last_name), '') AS user_name,
-       digits(age)::INT AS age, utc(date_joined) AS date_joined
+SELECT whole(ind) AS ind, nullif(concat_ws(' ', first_name, last_name), '') AS user_name,
+       whole(age)::INT AS age, utc(date_joined) AS date_joined
 FROM raw_user
-WHERE NOT broken AND digits(ind) >= 0 AND position >= 0 AND utc(date_joined) IS NOT NULL
-  AND (age IS NULL OR digits(age) BETWEEN 0 AND 120)
-QUALIFY row_number() OVER (PARTITION BY digits(ind) ORDER BY position DESC) = 1;
+WHERE NOT broken AND whole(ind) >= 0 AND position >= 0 AND utc(date_joined) IS NOT NULL
+  AND (age IS NULL OR whole(age) BETWEEN 0 AND 120)
+QUALIFY row_number() OVER (PARTITION BY whole(ind) ORDER BY position DESC) = 1;
 """
 VIEWS = r"""
 CREATE OR REPLACE VIEW groups AS
@@ -156,7 +174,9 @@ def clean(con: duckdb.DuckDBPyConnection, raw_folder: Path | str) -> dict[str, t
     for table, fields in FIELDS.items():
         files = [str(file) for file in sorted(Path(raw_folder, table).rglob("*.json*"))]
         values = ", ".join(f"value(doc, '{field}') AS \"{field}\"" for field in fields.split(","))
-        con.execute(RAW.format(table=table, files=files, values=values))
+        kinds = (f"json_type(doc, '$.{field}') IN ('OBJECT', 'ARRAY')" for field in fields.split(","))
+        nested = " OR ".join(f"coalesce({kind}, false)" for kind in kinds)
+        con.execute(RAW.format(table=table, files=files, values=values, nested=nested))
     con.execute(CLEAN)
     con.execute(VIEWS)
     return {

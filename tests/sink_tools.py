@@ -134,6 +134,18 @@ class Sink:
         running = lambda: (states := self.task_states(name)) and set(states) == {"RUNNING"}  # noqa: E731
         wait_for(running, what=f"connector {name} is running")
 
+    def delete(self, name: str) -> None:
+        """Delete a connector and wait until it has stopped: Connect answers first, and its tasks write on."""
+        path, group = f"/connectors/{name}", f"connect-{name}"
+
+        def stopped() -> bool:
+            self.rest("DELETE", path)  # again and again: Connect refuses it while it rebalances
+            if self.rest("GET", f"{path}/status").status_code != 404:
+                return False
+            return not kafka.admin(self.state).describe_consumer_groups([group])[group].result().members
+
+        wait_for(stopped, what=f"connector {name} has stopped")
+
     def objects(self, topic: str) -> dict[str, list[str]]:
         """Object name (without the topic's folder) -> its lines, in the order of names."""
         prefix = f"topics/{topic}/partition=0/"

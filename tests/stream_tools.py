@@ -57,7 +57,7 @@ class Cloud:
     @property
     def environment(self) -> dict[str, str]:
         """What a driver of this user is started with."""
-        dropped = ("AWS_", "RAW_PATH", "TABLES_PATH")
+        dropped = ("AWS_", "SPARK_", "RAW_PATH", "TABLES_PATH")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         own = {"PIPELINE_TARGET": "local", "PIPELINE_USER": self.names.user_id}
         return {**kept, **own, "LOCAL_CLOUD_HOME": str(self.state.home)}
@@ -116,7 +116,7 @@ class Cloud:
 class Driver(SparkDriver):
     """The driver of `tests.stream_worker`, and the most memory that it has held.
 
-    With `both_compilers` Java compiles as for a job that runs for hours: slower to start, then faster.
+    With `both_compilers` Java compiles as in the local cloud's server: slower to start, then faster.
     """
 
     def __init__(self, cloud: Cloud, *, both_compilers: bool = False) -> None:
@@ -153,7 +153,9 @@ def samples(table: str) -> list[dict[str, Any]]:
     """The sample posts as they were sent: without the offset that the sink adds."""
     files = sorted((SAMPLES / table).rglob("*.json.gz"))
     lines = [line for file in files for line in gzip.decompress(file.read_bytes()).split(b"\n") if line]
-    return [{name: value for name, value in json.loads(line).items() if name != "_offset"} for line in lines]
+    records = [json.loads(line) for line in lines]
+    posts = [record for record in records if "app_version" not in record]
+    return [{name: value for name, value in post.items() if name != "_offset"} for post in posts]
 
 
 class Meant(NamedTuple):

@@ -16,7 +16,8 @@ def all_parts(state: State) -> list[Part]:
         kafka,
         mariadb,
         rest_proxy,
+        spark,
     )
 
-    modules = (mariadb, aws, kafka, control, connect, gateway, rest_proxy, databricks)
+    modules = (mariadb, aws, kafka, spark, control, connect, gateway, rest_proxy, databricks)
     return [*(module.part(state) for module in modules), *airflow.parts(state)]

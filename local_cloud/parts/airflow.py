@@ -23,16 +23,34 @@ COMMANDS = {
     "airflow_tasks": ["scheduler", "--skip-serve-logs"],  # runs the tasks too; logs are read from the disk
     "airflow_dags": ["dag-processor"],
 }
+# What an environment's options may not change: whole sections, and how names of other sections begin.
+OUR_SECTIONS = {"API", "API_AUTH", "DATABASE", "SECRETS", "WEBSERVER"}
+OUR_OPTIONS = tuple(
+    [
+        "AUTH_MANAGER",
+        "SIMPLE_AUTH_MANAGER_",
+        "EXECUTOR",
+        "EXECUTION_API_",
+        "FERNET_KEY",
+        "DAGS_FOLDER",
+        "PLUGINS_FOLDER",
+        "BASE_LOG_FOLDER",
+        "DAG_BUNDLE_CONFIG_LIST",
+        "UNIT_TEST_MODE",
+        "FILE_TASK_HANDLER_",
+    ]
+)
 HEALTH = {"airflow_api": "metadatabase", "airflow_tasks": "scheduler", "airflow_dags": "dag_processor"}
 # MWAA's address for a browser with a web login token: the token, in the part that is never sent, becomes
 # Airflow's cookie.
 DOOR = '''from airflow.plugins_manager import AirflowPlugin
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 app = FastAPI()
 PAGE = """<script>
-document.cookie = "_token=" + location.hash.slice(1) + "; path=/; samesite=lax; max-age=86400";
+document.cookie = "_token=" + location.hash.slice(1) + "; path=/; samesite=lax; max-age=43200";
 location.replace("/")</script>"""
 
 
@@ -43,6 +61,10 @@ def enter() -> str:
 
 class Door(AirflowPlugin):
     name = "door"
+    # No web page gets in by a name of its own that leads to this machine.
+    hosts = {"allowed_hosts": ["127.0.0.1", "localhost"]}
+    host_check = {"middleware": TrustedHostMiddleware, "args": [], "kwargs": hosts, "name": "hosts"}
+    fastapi_root_middlewares = [host_check]
     fastapi_apps = [{"app": app, "url_prefix": "/aws_mwaa", "name": "door"}]
 '''
 
@@ -85,12 +107,15 @@ def settings(state: State) -> dict[str, str]:
         "core.execution_api_server_url": f"{url(state)}/execution/",
         "core.simple_auth_manager_users": f"{USER}:admin",
         "core.simple_auth_manager_passwords_file": home(state) / "passwords.json",
+        "logging.file_task_handler_new_folder_permissions": "0o700",
+        "logging.file_task_handler_new_file_permissions": "0o600",
         "database.sql_alchemy_conn": f"sqlite:///{home(state)}/airflow.db",
         "api.host": "127.0.0.1",
         "api.port": state.port("airflow"),
         "api.base_url": url(state),
         "api.workers": 1,
         "api.secret_key": made(state, "api"),
+        "api_auth.jwt_expiration_time": 43_200,  # seconds: 12 hours, as a session of MWAA
         "api_auth.jwt_secret": made(state, "jwt"),
         "dag_processor.refresh_interval": 2,
         "workers.min_heartbeat_interval": 1,  # also how long the end of a task may go unnoticed
@@ -98,10 +123,21 @@ def settings(state: State) -> dict[str, str]:
     }
     file = home(state) / "options.json"
     ours |= json.loads(file.read_text()) if file.exists() else {}
-    # A dot in the section's name becomes an underscore, as Airflow has it.
-    names = {name: "__".join(name.upper().rsplit(".", 1)).replace(".", "_") for name in ours}
-    found = {f"AIRFLOW__{names[name]}": str(value) for name, value in ours.items()}
-    return found | {"AIRFLOW_HOME": str(home(state))}
+    return {variable(name): str(value) for name, value in ours.items()} | {"AIRFLOW_HOME": str(home(state))}
+
+
+def variable(option: str) -> str:
+    """The environment variable of an option; a dot in the section's name becomes an underscore."""
+    return f"AIRFLOW__{'__'.join(option.upper().rsplit('.', 1)).replace('.', '_')}"
+
+
+def is_ours(option: str) -> bool:
+    """Whether an option decides who comes in, or what is read and run: those the local cloud sets itself.
+
+    With _cmd or _secret at its end a name says where Airflow takes the value from: the same option.
+    """
+    section, _, name = variable(option).removeprefix("AIRFLOW__").partition("__")
+    return section in OUR_SECTIONS or name.startswith(OUR_OPTIONS)
 
 
 def parts(state: State) -> list[Part]:

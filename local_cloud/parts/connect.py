@@ -9,7 +9,7 @@ import urllib.request
 
 from local_cloud.identity import CONNECT_WORKER, role_key
 from local_cloud.part import Part
-from local_cloud.parts.kafka import REGION, WORKER_NAMES, as_properties, java_command
+from local_cloud.parts.kafka import REGION, WORKER_NAMES, as_properties, java_command, unpack_in
 from local_cloud.state import TOOLS, State, write_private
 
 PLUGINS = TOOLS / "plugins"
@@ -81,7 +81,7 @@ def part(state: State) -> Part:
         "AWS_ACCESS_KEY_ID": key_id,
         "AWS_SECRET_ACCESS_KEY": secret,
     }
-    options = (f"-Djava.security.auth.login.config={jaas}",)
+    options = (f"-Djava.security.auth.login.config={jaas}", unpack_in(state, "connect"))
     main = "org.apache.kafka.connect.cli.ConnectDistributed"
     return Part(
         "connect",

@@ -31,4 +31,5 @@ def part(state: State) -> Part:
 
     title = "Databricks jobs"
     # Its notebooks talk to the other parts, so it stops before them: longer than a kernel takes to end.
-    return Part("databricks", "stand-in", title, command, ready, ports=("databricks",), stop_seconds=20)
+    needs = ("control", "gateway")
+    return Part("databricks", "stand-in", title, command, ready, ("databricks",), needs, stop_seconds=20)

@@ -36,6 +36,11 @@ def java_command(main: str, *arguments: str, heap_mb: int, options: tuple[str, .
     return [*command, "-cp", class_path, main, *arguments]
 
 
+def unpack_in(state: State, name: str) -> str:
+    """The option by which a part unpacks its native libraries (zstd, snappy): /tmp may forbid to run them."""
+    return f"-Djava.io.tmpdir={state.path(name)}"
+
+
 def properties(state: State) -> dict[str, str]:
     """The broker's settings."""
     ports = {
@@ -116,7 +121,7 @@ def part(state: State) -> Part:
         "kafka",
         "real",
         "Kafka broker with MSK's IAM",
-        java_command("kafka.Kafka", str(config), heap_mb=256),
+        java_command("kafka.Kafka", str(config), heap_mb=256, options=(unpack_in(state, "kafka"),)),
         ready=lambda: describe(state),
         ports=("kafka", "kafka_internal", "kafka_controller"),
         before=before,

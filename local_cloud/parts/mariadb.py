@@ -21,6 +21,15 @@ USER = "reader"
 POM = Path(__file__).parents[1] / "jvm" / "mariadb" / "pom.xml"
 WANTED = re.compile(r"bin/mariadbd|share/(english|charsets)/.+|share/mariadb_system_\w+\.sql")
 
+MODES = {"UMASK": "0600", "UMASK_DIR": "0700"}  # the server sets its own, unless these say which
+# Runs at each start, before anybody may connect. The bootstrap scripts make an administrator without a
+# password for every name of this machine; one stays, with a password and with files of one folder only.
+ACCOUNTS = """DELETE FROM mysql.global_priv WHERE User = '' OR (User = 'root' AND Host <> 'localhost');
+DELETE FROM mysql.proxies_priv;
+FLUSH PRIVILEGES;
+ALTER USER IF EXISTS root@localhost IDENTIFIED BY '{password}';
+"""
+
 
 def binaries() -> tuple[Path, Path, list[Path]]:
     """The server program, the folder of its messages and help files, and its bootstrap SQL files."""
@@ -70,10 +79,12 @@ def ensure_binaries(say: Callable[[str], None]) -> None:
 def part(state: State) -> Part:
     """A server on loopback with one database and one user who owns it."""
     server, share, _ = binaries()
-    data = state.path("mariadb")
+    data, files, accounts = (state.path(name) for name in ("mariadb", "mariadb.files", "mariadb.sql"))
+    files.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_private(accounts, ACCOUNTS.format(password=state.secret("mariadb_root")))
     options = f"""[server]
 datadir={data}
-socket={state.path("mariadb.sock")}
+socket={state.socket("mariadb.sock")}
 pid-file={state.path("mariadb.pid")}
 bind-address=127.0.0.1
 port={state.port("mariadb")}
@@ -86,6 +97,9 @@ performance-schema=OFF
 skip-log-bin
 skip-name-resolve
 skip-ssl
+local-infile=OFF
+secure-file-priv={files}
+init-file={accounts}
 lc-messages-dir={share if (share / "english").is_dir() else share / "mysql"}
 max-connections=50
 """
@@ -107,7 +121,8 @@ max-connections=50
         ) as connection:
             connection.ping()
 
-    return Part("mariadb", "real", "source database", command, ready, before=before, ports=("mariadb",))
+    ports = ("mariadb",)
+    return Part("mariadb", "real", "source database", command, ready, ports, before=before, env=MODES)
 
 
 def source_url(state: State) -> str:
@@ -134,7 +149,6 @@ def _bootstrap(state: State, command: list[str]) -> None:
     sql += [script.read_text() for script in binaries()[2]]
     sql += [
         "FLUSH PRIVILEGES;",
-        f"ALTER USER root@localhost IDENTIFIED BY '{state.secret('mariadb_root')}';",
         f"CREATE DATABASE {DATABASE};",
         f"CREATE USER {USER}@'127.0.0.1' IDENTIFIED BY '{state.secret('mariadb_reader')}';",
         f"GRANT ALL ON {DATABASE}.* TO {USER}@'127.0.0.1';",
@@ -145,6 +159,7 @@ def _bootstrap(state: State, command: list[str]) -> None:
         text=True,
         capture_output=True,
         check=False,
+        env=os.environ | MODES,
     )
     if done.returncode:
         raise RuntimeError(f"MariaDB could not make its system tables:\n{done.stderr[-2000:]}")

@@ -16,15 +16,17 @@ from botocore.model import OperationModel, ServiceModel
 from local_cloud import client_machine
 from local_cloud.identity import READER
 from local_cloud.stand_ins.aws.pass_on import pass_on
-from local_cloud.stand_ins.http import AwsError, Keys, host_guard, serve, signed_by
+from local_cloud.stand_ins.http import AwsError, host_guard, serve
 from local_cloud.stand_ins.iam import service as iam
 from local_cloud.stand_ins.msk_connect.service import MskConnect
 from local_cloud.stand_ins.mwaa.service import Mwaa
+from local_cloud.stand_ins.signature import Keys, signer
 from local_cloud.stand_ins.ssm import service as ssm
 from local_cloud.state import State
 
 LARGEST = 4 * 2**20  # bytes of a request
 TARGET = "AmazonSSM."
+SIGNED_AS = {"mwaa": "airflow"}  # where the scope of a signature names a service otherwise
 REST = {
     "kafkaconnect": ("/v1/",),
     "mwaa": ("/environments", "/restapi/", "/webtoken/", "/clitoken/", "/tags/", "/metrics/"),
@@ -47,8 +49,7 @@ class Control:
         """One AWS call: whose signature, which service, then that service's own answer in a thread."""
         service, protocol = service_of(request)
         try:
-            body = await request.read()
-            caller = (self.keys.find(signed_by(request, body, self.keys)) or ("", ""))[1]
+            caller, body = await signer(request, self.keys, SIGNED_AS.get(service, service))
             if caller != READER:
                 raise AwsError(
                     "AccessDeniedException", f"{caller} may not call {service}: only {READER} may", 403

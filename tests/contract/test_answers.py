@@ -18,10 +18,10 @@ def raw_folder(folder: Path, seed: int, posts: int = 3000) -> Path:
 
 
 def by_spark(spark, folder: Path) -> dict[str, list[tuple]]:
-    read = spark.read.option("columnNameOfCorruptRecord", "_corrupt_record")
+    read = spark.read.option("lineSep", "\n").option("recursiveFileLookup", "true")
     clean = {"pin": cleaning.clean_pins, "geo": cleaning.clean_geo, "user": cleaning.clean_users}
     for table, function in clean.items():
-        raw = cleaning.with_position(read.schema(cleaning.RAW[table]).json(f"{folder}/{table}"))
+        raw = cleaning.parse(read.text(f"{folder}/{table}"), table)
         view = {"user": "users"}.get(table, table)
         function(raw).drop("_position").localCheckpoint().createOrReplaceTempView(view)
     asked = lesson_queries.queries()

@@ -62,7 +62,7 @@ def surroundings(home: Path, folder: Path) -> dict[str, str]:
         "http://localhost:8082": here["REST_PROXY"],
     }
     watch = {
-        "AWS_WATCH_LOG": str(folder / "calls"),
+        "CALLS_WATCH_LOG": str(folder / "calls"),
         "LOCAL_WORDS": json.dumps(words),
         "LOCAL_GATEWAY": gateway,
     }
@@ -98,7 +98,7 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
                 patch.setenv(name, value)
             patch.setenv("DATABRICKS_NOTEBOOKS", small_notebooks(home))
             for path in sorted([*lessons(), BETWEEN]):
-                patch.setenv("AWS_WATCH_NOTEBOOK", path.stem)
+                patch.setenv("CALLS_WATCH_NOTEBOOK", path.stem)
                 book = nbformat.read(path, as_version=4)
                 failure = execute(book, path.parent, folder / "kernel.log", lambda _: None)
                 assert failure is None, f"{path.stem}, cell {failure.cell}: {failure.error}\n{failure.source}"

@@ -185,13 +185,15 @@ def test_built_in_identities_have_no_right_on_the_readers_topics(state, builtin)
 def test_wrong_secret(state):
     key_id, secret = role_key(state, ROLE)
     assert connect(state, signed((key_id, secret[::-1])))[0] is None
-    assert f"refused key {key_id}: the signature does not match" in broker_log(state)
+    assert "refused: the signature does not match" in broker_log(state)
+    assert key_id not in broker_log(state)  # half of a key
     assert secret not in broker_log(state)
 
 
 def test_unknown_key(state):
     assert connect(state, signed(("AKIANOBODY", "secret")))[0] is None
-    assert "refused key AKIANOBODY: unknown access key id" in broker_log(state)
+    assert "refused: unknown access key id" in broker_log(state)
+    assert "AKIANOBODY" not in broker_log(state)
 
 
 def test_session_token_that_was_never_issued(state):
@@ -236,8 +238,10 @@ def test_key_table_is_read_again_when_it_changes(state):
 
 
 def test_nobody_signs_as_the_super_user(state):
-    write_identities(state, [ROLE, STRANGER, kafka.ADMIN])
-    assert connect(state, signed(role_key(state, kafka.ADMIN)))[0] is None
+    key_id, secret = role_key(state, kafka.ADMIN)
+    with state.path("iam", "keys.properties").open("a") as table:  # `write_identities` refuses the name
+        table.write(f"{key_id}={secret}:{kafka.ADMIN}\n")
+    assert connect(state, signed((key_id, secret)))[0] is None
     assert "principal admin is reserved" in broker_log(state)
 
 

@@ -26,7 +26,7 @@ class Cloud:
         self.server = server
         self.kinesis = aws.client(server.state, "kinesis")
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            **{n: value for n, value in os.environ.items() if not n.startswith(("AWS_", "SPARK_"))},
             "LOCAL_CLOUD_HOME": str(server.state.home),
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.state.port('aws')}",
             "AWS_REGION": aws.REGION,

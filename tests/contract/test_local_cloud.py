@@ -2,9 +2,9 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +14,16 @@ from confluent_kafka.admin import NewTopic
 
 from helpers import tables, wait
 from local_cloud import supervise
+from local_cloud.cloud import bring_up
 from local_cloud.parts import all_parts, aws, kafka, mariadb
-from local_cloud.state import ROOT, State, is_free
+from local_cloud.state import ROOT, State, Stop, is_free
+from tests.jvm_servers import new_state
 
 REAL = ("mariadb", "kafka", "connect")
 
 
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local_cloud` on a state folder of its own."""
+    """Run `python -m local_cloud` on a state folder of its own, in a shell whose files all may read."""
     environment = {**os.environ, "LOCAL_CLOUD_HOME": str(home)}
     return subprocess.run(
         [sys.executable, "-m", "local_cloud", *words],
@@ -30,7 +32,14 @@ def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        umask=0o022,
     )
+
+
+def open_to_others(home: Path) -> list[str]:
+    """What another user of the machine could read or write, were the folder itself open."""
+    paths = [home, *(path for path in home.rglob("*") if not path.is_symlink())]
+    return [str(path.relative_to(home)) for path in paths if path.stat().st_mode & 0o077]
 
 
 def processes(home: Path) -> list[psutil.Process]:
@@ -39,11 +48,17 @@ def processes(home: Path) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cloud")
-    done = command(folder, "up")
-    assert done.returncode == 0, done.stderr
-    yield folder
-    command(folder, "down")
+    """A cloud so deep in the file system that a socket's path would not fit."""
+    above = tmp_path_factory.mktemp("cloud")
+    above.chmod(0o755)
+    folder = above / ("d" * (124 - len(f"{above}//mariadb.sock")))
+    assert len(str(folder / "mariadb.sock")) == 124
+    try:
+        done = command(folder, "up")
+        assert done.returncode == 0, done.stderr
+        yield folder
+    finally:
+        command(folder, "down")
 
 
 def answers(state: State, name: str) -> bool:
@@ -68,7 +83,7 @@ def pid(home: Path, name: str) -> int:
 def test_status_asks_every_part(home: Path) -> None:
     done = command(home, "status")
     assert done.returncode == 0
-    assert done.stdout.count("works") == 7
+    assert done.stdout.count("works") == 8
     assert "rest_proxy" in done.stdout  # off until a lesson enables it
 
 
@@ -89,9 +104,16 @@ def test_every_server_listens_on_loopback_only(home: Path) -> None:
     assert set(listening) <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
-def test_secrets_are_for_the_owner_only(home: Path) -> None:
-    for name in ("secrets.json", "cloud.env", "iam/keys.properties", "iam/credentials", "mariadb.cnf"):
-        assert (home / name).stat().st_mode & 0o077 == 0, name
+def test_nothing_in_the_state_folder_is_open_to_others(home: Path) -> None:
+    state = State(home)
+    query(state, "CREATE TABLE private (n INT)")
+    kafka.admin(state).create_topics([NewTopic("private", 1, 1)])["private"].result()
+    s3 = aws.client(state, "s3")
+    s3.create_bucket(Bucket="private")
+    s3.put_object(Bucket="private", Key="a/b", Body=b"c")
+    assert command(home, "logs", "kafka").returncode == 0
+    assert len(list(home.rglob("*"))) > 100
+    assert open_to_others(home) == []
 
 
 def test_no_secret_on_a_command_line_or_in_a_log(home: Path) -> None:
@@ -130,6 +152,7 @@ def test_a_second_checkout_runs_beside_the_first(home: Path, tmp_path: Path) -> 
         assert done.returncode == 0, done.stderr
         assert "is taken" in done.stdout  # every preferred port belongs to the first one
         assert not {State(home).port(name) for name in REAL} & {State(other).port(name) for name in REAL}
+        assert open_to_others(other) == ["mariadb.sock"]  # which MariaDB opens, in a folder that is closed
         assert command(other, "reset").returncode == 0
         assert processes(other) == []
         assert [entry.name for entry in other.iterdir()] == [".lock"]
@@ -141,33 +164,33 @@ def test_a_second_checkout_runs_beside_the_first(home: Path, tmp_path: Path) -> 
 def test_what_the_emulator_holds_survives_down_and_up(home: Path) -> None:
     state = State(home)
     aws.client(state, "kinesis").create_stream(StreamName="kept", ShardCount=1)
-    assert command(home, "down").returncode == 0
+    done = command(home, "down")
+    assert (done.returncode, done.stdout) == (0, "  stopped; the data is kept\n")  # and no left-over
     assert processes(home) == []
     assert all(is_free(state.port(name)) for name in REAL)
     assert command(home, "status").returncode == 1
-    assert command(home, "up").returncode == 0
+    # As a cloud was left before its folder was closed; and another program has taken a port since.
+    home.chmod(0o755)
+    (home / "logs").chmod(0o755)
+    state.log("kafka").chmod(0o644)
+    with socket.create_server(("127.0.0.1", state.port("rest_proxy"))):
+        done = command(home, "up")
+    assert done.returncode == 0, done.stderr
+    assert State(home).port("rest_proxy") != state.port("rest_proxy")
+    assert open_to_others(home) == []
     assert aws.client(state, "kinesis").list_streams()["StreamNames"] == ["kept"]
 
 
-def test_orphans_of_a_killed_supervisor_are_ended(home: Path) -> None:
-    os.kill(int((home / "supervisord.pid").read_text()), signal.SIGKILL)
-    time.sleep(0.5)
-    done = command(home, "up")
-    assert done.returncode == 0, done.stderr
-    assert "ended what an earlier cloud left running" in done.stdout
-    assert command(home, "status").returncode == 0
-
-
 def test_a_part_that_cannot_start_shows_its_log(tmp_path: Path) -> None:
-    folder = tmp_path / "broken"
-    (folder / "mariadb" / "mysql").mkdir(parents=True)  # looks made, and holds nothing
+    state = new_state(tmp_path)
+    (tmp_path / "mariadb" / "mysql").mkdir(parents=True)  # looks made, and holds nothing
+    part = mariadb.part(state)
+    supervise.launch(state, [part])
     try:
-        done = command(folder, "up")
-        assert done.returncode == 1
-        assert "mariadb did not start" in done.stderr
-        assert "ERROR" in done.stderr  # the log's own words
+        with pytest.raises(Stop, match=r"(?s)mariadb did not start.*ERROR"):  # the log's own words
+            bring_up(state, part)
     finally:
-        command(folder, "down")
+        assert supervise.shut_down(state) == []
 
 
 def test_a_folder_that_cannot_be_written_is_named() -> None:
@@ -190,3 +213,13 @@ def test_one_command_at_a_time(home: Path) -> None:
         done = command(home, "down")
     assert done.returncode == 1
     assert "another" in done.stderr
+
+
+def test_orphans_of_a_killed_supervisor_are_ended(home: Path) -> None:
+    os.kill(int((home / "supervisord.pid").read_text()), signal.SIGKILL)
+    wait.until(lambda: not supervise.is_up(State(home)), "the supervisor to be gone", seconds=10)
+    assert len(processes(home)) >= 7
+    done = command(home, "down")
+    assert done.returncode == 0, done.stderr
+    assert "ended what was left running: aws, connect, control, databricks, gateway" in done.stdout
+    assert processes(home) == []

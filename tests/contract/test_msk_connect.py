@@ -13,6 +13,7 @@ from confluent_kafka.admin import NewTopic
 
 from local_cloud.parts import aws, kafka
 from tests.control_servers import make_role, running, through_control
+from tests.sink_tools import wait_for
 
 BUCKET = "user-1-bucket"
 VPC = {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"]}
@@ -218,9 +219,7 @@ def test_records_that_wait_in_the_topic_are_found(cloud, msk, connector):
     assert (found["connectorState"], found.get("stateDescription")) == ("RUNNING", None)
     assert found["connectorConfiguration"] == CONFIGURATION
     assert (found["capacity"], found["logDelivery"]) == (CAPACITY, logs)
-    until = time.monotonic() + 30
-    while len(landed(cloud, "1.pin")) < 10 and time.monotonic() < until:
-        time.sleep(0.3)
+    wait_for(lambda: len(landed(cloud, "1.pin")) == 10, what="the records")
     assert landed(cloud, "1.pin") == list(range(10))
     assert [one["connectorState"] for one in msk.list_connectors()["connectors"]] == ["RUNNING"]
     assert code_of(msk.create_connector, **connector("first")) == "ConflictException"
@@ -244,8 +243,21 @@ def test_records_that_wait_in_the_topic_are_found(cloud, msk, connector):
     assert msk.list_connectors()["connectors"] == []
 
 
+def test_a_connector_that_is_gone_reads_and_writes_no_more(cloud, msk, connector):
+    def members() -> list:
+        group = kafka.admin(cloud).describe_consumer_groups(["connect-last"])["connect-last"].result()
+        return group.members
+
+    produce(cloud, "1.geo", [{"n": n} for n in range(2)])
+    arn = msk.create_connector(**connector("last"))["connectorArn"]
+    wait_for(lambda: landed(cloud, "1.geo") == [0, 1], what="the first records")
+    wait_for(lambda: len(members()) == 3 and settled(msk, arn, "RUNNING"), what="all tasks read")
+    deleted(msk, arn)
+    assert members() == []
+
+
 BAD = [
-    ({"flush.size": "0"}, "flush.size"),
+    ({"flush.size": "many"}, "flush.size: Invalid value many"),
     ({"connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector"}, "JdbcSinkConnector"),
     ({"no.such.setting": "1"}, "no.such.setting"),
 ]

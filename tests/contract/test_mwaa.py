@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_cloud import supervise
-from local_cloud.__main__ import bring_up
+from local_cloud.cloud import bring_up
 from local_cloud.parts import airflow, all_parts, aws, databricks
 from local_cloud.state import ROOT, State
 from tests.jvm_servers import new_state
@@ -198,7 +198,7 @@ def deleted(mwaa: Any) -> None:
 
 
 def test_a_creation_that_fails_says_why(state, mwaa, asked):
-    broken = {"AirflowConfigurationOptions": {"database.sql_alchemy_conn": "nonsense"}}
+    broken = {"AirflowConfigurationOptions": {"logging.logging_level": "nonsense"}}
     mwaa.create_environment(**given(asked, **broken))
     found = status(mwaa, "CREATE_FAILED")
     assert found["LastUpdate"]["Status"] == "FAILED" and found["LastUpdate"]["Error"]["ErrorMessage"]
@@ -303,6 +303,11 @@ def test_a_stranger_gets_nothing_and_a_web_token_opens(running, state, mwaa):
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(request, timeout=10)
         assert caught.value.code in (400, 401, 403, 415, 422), path
+    for path in ("/", "/api/v2/version", "/api/v2/monitor/health", "/aws_mwaa/aws-console-sso"):
+        request = urllib.request.Request(f"{base}{path}", headers={"Host": "attacker.example"})
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(request, timeout=10)
+        assert caught.value.code == 400, path
     cookie = {"Cookie": f"_token={token['WebToken']}"}
     request = urllib.request.Request(f"{base}/api/v2/connections", headers=cookie)
     with urllib.request.urlopen(request, timeout=10) as answer:

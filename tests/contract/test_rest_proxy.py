@@ -245,6 +245,12 @@ def test_an_unknown_topic_is_40401_until_it_is_made(machine):
     assert machine.produce("my.new", [{"value": 1}])[1]["offsets"][0]["offset"] == 0
 
 
+def test_a_topic_with_a_nul_in_its_name_is_40401(machine):
+    wanted = (404, {"error_code": 40401, "message": "Topic not found."})
+    assert machine.produce("a%00b", [{"value": 1}])[:2] == wanted
+    assert machine.request("GET", "/topics/a%00b")[:2] == wanted
+
+
 def test_a_deleted_topic_is_40401_again(machine):
     machine.add_topic("my.gone")
     assert machine.produce("my.gone", [{"value": 1}])[0] == 200

@@ -1,11 +1,17 @@
 """The S3 sink on the real Connect, with the settings that a reader gives to Confluent's."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from helpers import counts
+from local_cloud import client_machine
+from local_cloud.parts import aws, kafka
+from local_cloud.state import write_private
 from tests import jvm_servers
 from tests.sink_tools import BUCKET, CONFLUENT, SETTINGS, Sink, wait_for
 
@@ -32,7 +38,7 @@ def sink(servers) -> Sink:
 def only_own_connectors(sink) -> Iterator[None]:
     yield
     for name in sink.rest("GET", "/connectors").json():
-        sink.rest("DELETE", f"/connectors/{name}")
+        sink.delete(name)
 
 
 def problems(sink: Sink, **settings: str) -> dict[str, list[str]]:
@@ -69,7 +75,7 @@ def test_the_readers_settings_are_valid(sink):
         ("partitioner.class", f"{CONFLUENT}storage.partitioner.TimeBasedPartitioner"),
         ("storage.class", "io.confluent.connect.hdfs.storage.HdfsStorage"),
         ("schema.compatibility", "BACKWARD"),
-        ("flush.size", "0"),
+        ("flush.size", "many"),
         ("s3.part.size", "1000"),
         ("s3.compression.type", "gzip"),
         ("s3.acl.canned", "public-read"),
@@ -80,10 +86,24 @@ def test_the_readers_settings_are_valid(sink):
         ("rotate.sometimes", "1"),
         ("path.format", "YYYY"),
         ("behavior.on.null.values", "write"),
+        ("report.null.values.to.dlq", "perhaps"),
     ],
 )
 def test_a_setting_it_cannot_honour_is_refused_by_name(sink, name, value):
     assert list(problems(sink, **{name: value})) == [name]
+
+
+def test_a_flush_size_that_is_no_number_gets_kafkas_own_refusal(sink):
+    said = problems(sink, flush__size="many")["flush.size"]
+    assert said == ["Invalid value many for configuration flush.size: Not a number of type INT"]
+
+
+def test_a_flush_size_below_one_is_one_as_in_confluents_sink(sink):
+    sink.create_topic("t.single")
+    sink.numbers("t.single", 0, 3)
+    assert sink.connector("single", topics="t.single", flush__size="0").status_code == 201
+    wait_for(lambda: sink.count("t.single") == 3, what="the records")
+    assert [len(lines) for lines in sink.objects("t.single").values()] == [1, 1, 1]
 
 
 def test_clock_rotation_needs_a_timezone(sink):
@@ -114,8 +134,6 @@ def test_names_and_content_of_objects(sink):
 
 
 def test_topics_spread_over_tasks(sink):
-    from local_cloud.parts import kafka
-
     sink.create_topic("t.s1", "t.s2", "t.s3")
     sink.connector("spread", topics="t.s1,t.s2,t.s3")
 
@@ -144,17 +162,21 @@ def test_clock_rotation_writes_what_there_is(sink):
     assert sorted(late)[2] < 1, f"seconds after the last even second: {late}"
 
 
+def dead_letters_of(topic: str) -> dict[str, str]:
+    """Settings by which a connector keeps what it cannot read in a topic of its own."""
+    return {
+        "errors.tolerance": "all",
+        "errors.deadletterqueue.topic.name": f"{topic}.dead-letter",
+        "errors.deadletterqueue.topic.replication.factor": "1",
+        "errors.deadletterqueue.context.headers.enable": "true",
+    }
+
+
 def test_a_record_that_is_not_json_goes_to_the_dead_letter_topic(sink):
     sink.create_topic("t.bad", "t.bad.dead-letter")
     good = [json.dumps({"n": n}).encode() for n in range(6)]
     sink.produce("t.bad", [*good[:2], b"not JSON", *good[2:]])
-    dead_letters = {
-        "errors.tolerance": "all",
-        "errors.deadletterqueue.topic.name": "t.bad.dead-letter",
-        "errors.deadletterqueue.topic.replication.factor": "1",
-        "errors.deadletterqueue.context.headers.enable": "true",
-    }
-    sink.connector("bad", topics="t.bad", flush__size="3", **dead_letters)
+    sink.connector("bad", topics="t.bad", flush__size="3", **dead_letters_of("t.bad"))
     wait_for(lambda: sink.count("t.bad") == 6, what="the good records")
     assert sink.landed("t.bad") == list(range(6))
     assert list(sink.objects("t.bad")) == ["t.bad+0+0000000000.json", "t.bad+0+0000000004.json"]
@@ -164,8 +186,6 @@ def test_a_record_that_is_not_json_goes_to_the_dead_letter_topic(sink):
 def end_offset(sink: Sink, topic: str) -> int:
     from confluent_kafka import TopicPartition
     from confluent_kafka.admin import OffsetSpec
-
-    from local_cloud.parts import kafka
 
     partition = TopicPartition(topic, 0)
     asked = kafka.admin(sink.state).list_offsets({partition: OffsetSpec.latest()})
@@ -185,12 +205,102 @@ def test_a_record_without_value(sink):
     sink.produce("t.null", [b'{"n": 0}', None, b'{"n": 2}', b'{"n": 3}'])
     sink.connector("null", topics="t.null", tasks__max="1", flush__size="3")
     wait_for(lambda: sink.task_states("null") == ["FAILED"], what="'fail' is the default")
-    sink.connector(
-        "null", topics="t.null", tasks__max="1", flush__size="3", **{"behavior.on.null.values": "ignore"}
-    )
+    ignore = {"behavior.on.null.values": "IGNORE"}  # Confluent's sink reads it whatever the case
+    sink.connector("null", topics="t.null", tasks__max="1", flush__size="3", **ignore)
     sink.rest("POST", "/connectors/null/restart?includeTasks=true")
     wait_for(lambda: sink.count("t.null") == 3, what="the others land")
     assert sink.landed("t.null") == [0, 2, 3]
+
+
+@pytest.mark.parametrize(("reported", "dead_letters"), [("true", 2), ("false", 0)])
+def test_ignored_records_leave_holes_and_dead_letters(sink, reported, dead_letters):
+    """Names, resuming and the committed offset keep to the topic's offsets."""
+    topic = f"t.holes-{reported}"
+    sink.create_topic(topic, f"{topic}.dead-letter")
+    documents = [json.dumps({"n": n}).encode() for n in range(12)]
+    sink.produce(topic, [None, *documents[1:5], None, *documents[6:]])
+    settings = {
+        "topics": topic,
+        "behavior.on.null.values": "ignore",
+        "report.null.values.to.dlq": reported,
+        **dead_letters_of(topic),
+    }
+    sink.connector(f"holes1-{reported}", flush__size="5", **settings)
+    wait_for(lambda: sink.count(topic) == 10, what="two objects")
+    names = [f"{topic}+0+0000000001.json", f"{topic}+0+0000000007.json"]
+    assert list(sink.objects(topic)) == names
+    sink.delete(f"holes1-{reported}")
+    assert end_offset(sink, f"{topic}.dead-letter") == dead_letters
+
+    sink.produce(topic, [None, b'{"n": 13}', None])
+    sink.connector(f"holes2-{reported}", flush__size="1", **settings)
+    wait_for(lambda: sink.count(topic) == 11, what="the new record")
+    assert sink.landed(topic) == [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 13]
+    assert list(sink.objects(topic)) == [*names, f"{topic}+0+0000000013.json"]
+
+
+@pytest.fixture
+def counting(sink, monkeypatch):
+    """`helpers.counts` on this broker and this S3; the client machine's commands run here."""
+    client_machine.make(sink.state)
+    login = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required "
+        f'username="{kafka.ADMIN}" password="{sink.state.secret("kafka_admin")}";'
+    )
+    properties = {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "PLAIN",
+        "sasl.jaas.config": login,
+    }
+    home = client_machine.home(sink.state)
+    write_private(home / "client.properties", kafka.as_properties(properties))
+
+    def run(command: str) -> str:
+        return subprocess.run(
+            ["sh", "-c", command], cwd=home, check=True, capture_output=True, text=True
+        ).stdout
+
+    monkeypatch.setattr(counts.client, "run", run)
+    monkeypatch.setattr(counts, "cluster", lambda: ("", f"127.0.0.1:{sink.state.port('kafka_internal')}"))
+    boto3 = SimpleNamespace(client=lambda service: aws.client(sink.state, service))
+    monkeypatch.setattr(counts, "boto3", boto3)
+    names = SimpleNamespace(dead_letter_topic="t.count.dead-letter")
+    monkeypatch.setattr(counts.config, "use_target", lambda: SimpleNamespace(names=names))
+
+
+def test_every_record_is_counted_in_s3_or_among_the_dead_letters(sink, counting):
+    sink.create_topic("t.count.pin", "t.count.geo", "t.count.dead-letter")
+    twice = json.dumps(json.dumps({"n": 1})).encode()  # encoded twice: a text, not an object
+    sink.produce("t.count.pin", [b'{"n": 0}', twice, None, b"null", b"not JSON", b'{"n": 5}'])
+    sink.produce("t.count.geo", [b'{"n": 0}', None])
+    late = r"dead-letter topic t\.count\.dead-letter: .*'t\.count\.geo': {'in topic': 2, .*'missing': 2}"
+    with pytest.raises(TimeoutError, match=late):
+        counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=1)
+    transform = {
+        "transforms": "pos",
+        "transforms.pos.type": "org.apache.kafka.connect.transforms.InsertField$Value",
+        "transforms.pos.offset.field": "_offset",
+    }
+    settings = {
+        "topics": "t.count.pin,t.count.geo",
+        "flush.size": "1",
+        "behavior.on.null.values": "ignore",
+        **transform,
+        **dead_letters_of("t.count"),
+    }
+    sink.connector("count", **settings)
+    found = counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60)
+    assert found == {
+        "t.count.pin": {"in topic": 6, "in S3": 2, "unreadable": 2, "without a value": 2, "missing": 0},
+        "t.count.geo": {"in topic": 2, "in S3": 1, "unreadable": 0, "without a value": 1, "missing": 0},
+    }
+    sink.delete("count")
+    for topic in ("t.count.pin", "t.count.geo"):  # another group reads it all again: nothing counts twice
+        for key in sink.objects(topic):
+            sink.s3.delete_object(Bucket=BUCKET, Key=f"topics/{topic}/partition=0/{key}")
+    sink.connector("count-again", **settings)
+    wait_for(lambda: end_offset(sink, "t.count.dead-letter") == 10, what="the dead letters once more")
+    assert counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60) == found
 
 
 def test_a_missing_bucket_is_named(sink):
@@ -229,10 +339,10 @@ def test_a_new_group_resumes_from_what_s3_holds(sink):
     sink.numbers("t.resume", 0, 20)
     sink.connector("first", topics="t.resume", flush__size="10")
     wait_for(lambda: sink.count("t.resume") == 20, what="two objects")
-    sink.rest("DELETE", "/connectors/first")
+    sink.delete("first")
     sink.numbers("t.resume", 20, 32)
     sink.connector("second", topics="t.resume", flush__size="4")
-    wait_for(lambda: sink.count("t.resume") == 32, 60, "the rest")
+    wait_for(lambda: sink.count("t.resume") == 32, what="the rest")
     assert sink.landed("t.resume") == list(range(32))
     sizes = [len(lines) for lines in sink.objects("t.resume").values()]
     assert sizes == [10, 10, 4, 4, 4]
@@ -243,7 +353,7 @@ def test_an_object_deleted_in_between_is_written_again(sink):
     sink.numbers("t.hole", 0, 30)
     sink.connector("whole", topics="t.hole", flush__size="10")
     wait_for(lambda: sink.count("t.hole") == 30, what="three objects")
-    sink.rest("DELETE", "/connectors/whole")
+    sink.delete("whole")
     sink.s3.delete_object(Bucket=BUCKET, Key="topics/t.hole/partition=0/t.hole+0+0000000010.json")
     sink.numbers("t.hole", 30, 40)
     sink.connector("hole", topics="t.hole", flush__size="7")
@@ -256,9 +366,7 @@ def test_objects_of_an_earlier_topic_of_the_name_are_not_taken_for_this_ones(sin
     sink.numbers("t.again", 0, 10)
     sink.connector("again", topics="t.again", tasks__max="1")
     wait_for(lambda: sink.count("t.again") == 10, what="two objects")
-    sink.rest("DELETE", "/connectors/again")
-    from local_cloud.parts import kafka
-
+    sink.delete("again")
     kafka.admin(sink.state).delete_topics(["t.again"])["t.again"].result()
     wait_for(lambda: "t.again" not in kafka.admin(sink.state).list_topics(timeout=5).topics)
     sink.create_topic("t.again")

@@ -1,13 +1,20 @@
-"""helpers.tables against a real server; the tables are left as the samples have them."""
+"""helpers.tables against a real server, whose tables are left as they were; who may log in there."""
 
+import contextlib
+import dataclasses
 import gzip
 import json
 from collections.abc import Iterator
+from typing import Any
 
+import pymysql
 import pytest
 import sqlalchemy as sa
 
 from helpers import tables
+from local_cloud.parts import mariadb
+from local_cloud.state import State
+from tests.jvm_servers import new_state, running
 
 ROWS = 11_154
 EVERY = dict.fromkeys(("pin", "geo", "user"), ROWS)
@@ -134,3 +141,82 @@ def test_a_wrong_login_or_database_is_explained(source, change, message):
         tables.engine(url)
     assert "wrong" not in str(caught.value)
     assert str(source.url.password) not in str(caught.value)
+
+
+def login(state: State, user: str, password: str = "", host: str = "127.0.0.1", **options: Any) -> Any:
+    """A connection by TCP, or by the socket when no host is given."""
+    by = (
+        {"host": host, "port": state.port("mariadb")}
+        if host
+        else {"unix_socket": str(state.socket("mariadb.sock"))}
+    )
+    return pymysql.connect(user=user, password=password, **by, **options)
+
+
+def ask(connection: Any, statement: str) -> Any:
+    with contextlib.closing(connection), connection.cursor() as cursor:
+        cursor.execute(statement)
+        return cursor.fetchall()
+
+
+@pytest.fixture(scope="module")
+def repaired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[State]:
+    """A server on an older data folder, which has administrators without a password and an anonymous user."""
+    mariadb.ensure_binaries(print)
+    state = new_state(tmp_path_factory.mktemp("old"))
+    part = mariadb.part(state)
+    with running(dataclasses.replace(part, command=[*part.command, "--init-file="]), state):
+        assert ask(login(state, "root"), "SELECT USER()") == (("root@127.0.0.1",),)
+        ask(login(state, "root"), "CREATE USER ''@'%'")
+        ask(login(state, "nobody"), "SELECT 1")
+    with running(part, state):
+        yield state
+
+
+def test_who_may_log_in(repaired):
+    for user, password in [
+        ("root", ""),
+        ("", ""),
+        ("nobody", ""),
+        ("reader", ""),
+        ("root", repaired.secret("mariadb_root")),
+    ]:
+        for host in ("127.0.0.1", "localhost", *(() if password else ("",))):
+            with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
+                login(repaired, user, password, host)
+    with contextlib.closing(login(repaired, "reader", repaired.secret("mariadb_reader"))):
+        pass
+    root = login(repaired, "root", repaired.secret("mariadb_root"), host="")
+    accounts = ask(root, "SELECT User, Host FROM mysql.global_priv ORDER BY User, Host")
+    assert accounts == (("mariadb.sys", "localhost"), ("reader", "127.0.0.1"), ("root", "localhost"))
+    root = login(repaired, "root", repaired.secret("mariadb_root"), host="")
+    assert ask(root, "SELECT COUNT(*) FROM mysql.proxies_priv") == ((0,),)
+
+
+def test_not_even_the_administrator_reads_or_writes_files_elsewhere(repaired, tmp_path):
+    file, secret = tmp_path / "out", repaired.secret("mariadb_root")
+    (tmp_path / "in").write_text("x")
+    with pytest.raises(pymysql.err.MySQLError, match=r"secure-file-priv|secure_file_priv"):
+        ask(login(repaired, "root", secret, host=""), f"SELECT 1 INTO OUTFILE '{file}'")
+    assert not file.exists()
+    assert ask(login(repaired, "root", secret, host=""), f"SELECT LOAD_FILE('{tmp_path / 'in'}')") == (
+        (None,),
+    )
+    reader = repaired.secret("mariadb_reader"), "127.0.0.1"
+    with pytest.raises(pymysql.err.MySQLError, match="Access denied"):
+        ask(
+            login(repaired, "reader", *reader),
+            f"SELECT 1 INTO OUTFILE '{repaired.path('mariadb.files', 'x')}'",
+        )
+    loading = f"LOAD DATA LOCAL INFILE '{tmp_path / 'in'}' INTO TABLE t"
+    connection = login(repaired, "reader", *reader, database=mariadb.DATABASE, local_infile=True)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (a TEXT)")
+    with pytest.raises(pymysql.err.MySQLError, match=r"(?i)local"):
+        ask(connection, loading)
+
+
+def test_its_files_are_for_their_owner_only(repaired):
+    files = [*repaired.path("mariadb").rglob("*")]
+    assert len(files) > 50
+    assert [str(file) for file in files if file.stat().st_mode & 0o077] == []

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from helpers import client, config
 from local_cloud.identity import role_key
 from local_cloud.parts import aws
-from local_cloud.stand_ins.http import Keys
+from local_cloud.stand_ins.signature import Keys
 from tests.control_servers import make_machine, run_on, running, through_control
 
 IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"

@@ -1,5 +1,6 @@
 """All samples and hard cases, once the batch's way and once through Kinesis: equal tables, equal answers."""
 
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from data_samples.make_hard_cases import hard_cases
+from data_samples.make_hard_cases import hard_cases, old_app
+from helpers.config import ROOT
 from helpers.names import TABLES
 from tests import jvm_servers, lesson_queries
 from tests.stream_tools import KEY, Cloud, Driver, samples
@@ -22,7 +24,14 @@ def deliveries(table: str) -> list[str | dict[str, Any]]:
     """What is sent, in order: records without a position, and at last texts that are no record."""
     sent = samples(table)
     assert len(sent) == POSTS
-    return [*sent, *hard_cases(table), *NO_OBJECTS]
+    return [*sent, *old_app(table), *second_day(table), *hard_cases(table), *NO_OBJECTS]
+
+
+def second_day(table: str) -> list[dict[str, Any]]:
+    """The new posts and the corrections, as they were sent."""
+    [file] = (ROOT / "data_samples" / "second_day" / table).rglob("*.json.gz")
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).split(b"\n") if line]
+    return [{name: value for name, value in row.items() if name != "_offset"} for row in rows]
 
 
 def as_the_sink_writes(sent: list[str | dict[str, Any]]) -> list[str]:
@@ -72,7 +81,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_clean_rows_are_equal(both: Both, table: str) -> None:
-    assert both.clean[table] > POSTS + 10  # the samples, and those hard cases that can be mended
+    assert both.clean[table] > POSTS + 346 + 10  # two days, and those hard cases that can be mended
     assert both.driver.ask(f"differing({table!r})") == [0, 0]
 
 

@@ -1,4 +1,4 @@
-"""Two Spark drivers write one Delta table on S3 at once, as a scheduled notebook and a reader's own may."""
+"""Two notebooks write one Delta table on S3 at once, as a scheduled one and a reader's own may."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud.parts import aws
+from local_cloud.parts import aws, spark
 from local_cloud.state import ROOT, State
-from tests.jvm_servers import new_state, s3_emulator
+from tests.jvm_servers import new_state, running, s3_emulator
 
 MERGES = 4  # of each writer
 BUCKET = "two-writers"
@@ -42,21 +42,14 @@ print(spark.read.table(target).count())
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[State]:
     state = new_state(tmp_path / "cloud")
-    with s3_emulator(state):
+    with s3_emulator(state), running(spark.part(state), state):
         aws.client(state, "s3").create_bucket(Bucket=BUCKET)
         yield state
 
 
 def test_two_writers_lose_nothing(cloud: State, tmp_path: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    env |= {
-        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{cloud.port('aws')}",
-        "AWS_REGION": aws.REGION,
-        "AWS_ACCESS_KEY_ID": cloud.secret("reader_key_id"),
-        "AWS_SECRET_ACCESS_KEY": cloud.secret("reader_secret"),
-        "LOCAL_CLOUD_HOME": str(cloud.home),
-        "PYTHONPATH": str(ROOT),
-    }
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPARK_"))}
+    env |= {**spark.remote(cloud), "PYTHONPATH": str(ROOT)}
     target = f"delta.`s3://{BUCKET}/tables/t`"
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [

@@ -138,10 +138,10 @@ def only_what_spark_connect_has(code: Code) -> list[str]:
 
 
 def nothing_kept_in_memory(code: Code) -> list[str]:
-    """No cache(), persist() or unpersist() but in a function that asks where it runs."""
+    """No cache(), persist() or unpersist() but in a function that gets on where they are refused."""
     asking: set[int] = set()
     for node in code.tree.body:
-        if isinstance(node, ast.FunctionDef) and "in_databricks" in ast.dump(node):
+        if isinstance(node, ast.FunctionDef) and any(isinstance(inner, ast.Try) for inner in node.body):
             asking |= {id(inner) for inner in ast.walk(node)}
     return [f"{called(call)}() in line {call.lineno}" for call in code.calls(*KEPT) if id(call) not in asking]
 
@@ -298,7 +298,10 @@ from pyspark.sql import functions as F
 
 def where(frame):
     import boto3
-    return frame if in_databricks() else frame.persist()
+    try:
+        return frame.persist()
+    except Exception:
+        return frame
 
 def write(batch, _):
     batch.sparkSession.sql("SELECT chr(65), uuid(), lower(a), my.uuid FROM pin")
@@ -333,11 +336,11 @@ def test_pyspark_dates_its_functions() -> None:
 def test_only_a_laptop_starts_spark_itself() -> None:
     code = Code("", (ROOT / "helpers" / "session.py").read_text(encoding="utf-8"))
     spark = next(node for node in code.tree.body if getattr(node, "name", "") == "spark")
-    lines = ast.unparse(spark).split("\n    ")
-    asked = next(number for number, line in enumerate(lines) if line.startswith("if in_databricks()"))
-    started = [number for number, line in enumerate(lines) if "_local(" in line]
-    assert started and lines[asked + 2].lstrip().startswith("return") and min(started) > asked + 2
-    assert sum("_local(" in line for line in code.text.splitlines()) == 2  # its definition, and this call
+    asked = next(node for node in spark.body if isinstance(node, ast.If))
+    assert ast.unparse(asked.test) == "in_databricks()"
+    assert "local_spark" not in "".join(map(ast.unparse, asked.body))
+    assert "local_spark.start()" in "".join(map(ast.unparse, asked.orelse))
+    assert code.text.count("local_spark") == 2  # its import, and this call
 
 
 def test_only_lesson_08_tells_of_mounts() -> None:

@@ -1,8 +1,10 @@
 """Cleaning: every rule on its hard cases, the same for batch and stream, and the same as DuckDB finds."""
 
+import base64
 import json
 import random
 import re
+import unicodedata
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -49,9 +51,114 @@ def raw(spark: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
         ]
         file = folder / f"{len(list(folder.iterdir()))}.json"
         file.write_text("\n".join(lines), encoding="utf-8")
-        return spark.read.schema(cleaning.RAW[table]).json(str(file))
+        return cleaning.parse(spark.read.option("lineSep", "\n").text(str(file)), table)
 
     return make
+
+
+NOT_ONE_OBJECT = {
+    "text_after_document": [
+        '{"ind": 1}{"ind": 2}',
+        '{"ind": 1},{"ind": 2}',
+        '{"ind": 1}\n{"ind": 2}',
+        '{"ind": 1} junk',
+        '{"ind": 1}}',
+        '{"ind": 1}]{"ind": 2}',
+        '{"ind": 1},{"ind":"\\u001e"}] junk',
+        '{"ind": 1},',
+    ],
+    "document_spans_lines": json.dumps({**GEO, "tags": ["a", {"b": 1}]}, indent=2).split("\n"),
+    "not_json": [
+        *(
+            "{oops",
+            '{"ind": 5, "timest',
+            "7",
+            "null",
+            "true",
+            '"text"',
+            '[{"ind": 1}]',
+            "[]",
+            "",
+            "  ",
+            "\ufeff{}",
+        ),
+        *(
+            "{'ind': 1}",
+            '{"ind": NaN}',
+            '{"ind": 01}',
+            '{"ind": 1,}',
+            '{"country": "a\tb"}',
+            "//",
+            "a" * 100_000,
+        ),
+        '{"x":' * 2000 + "1" + "}" * 2000,
+        '"' + 'a\\"' * 200_000,
+    ],
+    "not_a_text": [
+        '{"ind": 1, "country": {"name": "Peru"}}',
+        '{"ind": 1, "country": [1]}',
+        '{"latitude": [[1]]}',
+    ],
+}
+
+
+def test_a_line_is_one_object_or_set_aside_whole_with_its_reason(spark: Any) -> None:
+    expected = [(line, reason) for reason, lines in NOT_ONE_OBJECT.items() for line in lines]
+    assert len(NOT_ONE_OBJECT["document_spans_lines"]) > 8
+    delivered = [(line.encode(), f"{place:056d}") for place, (line, _) in enumerate(expected)]
+    raw = cleaning.parse(spark.createDataFrame(delivered, "value BINARY, sequenceNumber STRING"), "geo")
+    rows = quality.quarantine(raw, "geo").orderBy("_position").collect()
+    assert [(row["record"], row["reason"]) for row in rows] == expected
+
+
+GOOD_LINES = {
+    json.dumps(GEO): "Aruba",
+    f"  {json.dumps(GEO)}\t\r": "Aruba",
+    json.dumps({**GEO, "country": '{"name": "Peru"}'}): '{"name": "Peru"}',
+    json.dumps({**GEO, "country": "[DIY] {x}"}): "[DIY] {x}",
+    json.dumps({**GEO, "country": "}{ \x00 👩‍🎨 \u2028"}, ensure_ascii=False): "}{ \x00 👩‍🎨 \u2028",
+    json.dumps({**GEO, "new": {"a": [1, {"b": 2}]}}): "Aruba",
+    json.dumps({**GEO, "country": 5}): "5",
+    f'{{"country": "Mali", {json.dumps(GEO)[1:]}': "Aruba",  # of two values the last counts
+    json.dumps({**GEO, "new": "x" * 1_000_000}): "Aruba",
+    '{"deep": ' + "[" * 900 + "]" * 900 + f", {json.dumps(GEO)[1:]}": "Aruba",
+}
+
+
+def test_one_object_a_line_is_read_and_kept_byte_for_byte(spark: Any) -> None:
+    delivered = [(line.encode(), f"{place:056d}") for place, line in enumerate(GOOD_LINES)]
+    raw = cleaning.parse(spark.createDataFrame(delivered, "value BINARY, sequenceNumber STRING"), "geo")
+    rows = raw.orderBy("_position").collect()
+    assert [(row["_line"], row["_fault"], row["country"]) for row in rows] == [
+        (line, None, country) for line, country in GOOD_LINES.items()
+    ]
+
+
+def test_bytes_that_are_no_text_are_kept_as_base64(spark: Any) -> None:
+    bad = [b"\xff\xfe", b'{"ind": 1, "country": "\xed\xa0\x80"}', json.dumps(GEO).encode("utf-16")]
+    delivered = [(data, f"{place:056d}") for place, data in enumerate(bad)]
+    raw = cleaning.parse(spark.createDataFrame(delivered, "value BINARY, sequenceNumber STRING"), "geo")
+    rows = quality.quarantine(raw, "geo").orderBy("_position").collect()
+    assert [(base64.b64decode(row["record"]), row["reason"]) for row in rows] == [
+        (each, "not_utf8") for each in bad
+    ]
+
+
+def test_null_missing_and_blank_are_one_thing_and_the_line_tells_them_apart(spark: Any) -> None:
+    without = {name: value for name, value in USER.items() if name != "age"}
+    lines = [
+        json.dumps({**without, **more, "_offset": 1})
+        for more in ({}, {"age": None}, {"age": ""}, {"age": " "})
+    ]
+    raw = cleaning.parse(spark.createDataFrame([(line,) for line in lines], "value STRING"), "user")
+    assert {row["age"] for row in quality.valid(raw, "user").collect()} == {None}
+    assert {row["record"] for row in quality.records_of(raw, "user", "no_age").collect()} == set(lines)
+
+
+@pytest.mark.parametrize("offset", [None, "x", -1, 1.5, {"a": 1}])
+def test_without_a_place_in_the_log_a_record_is_set_aside(raw: Any, offset: Any) -> None:
+    [row] = quality.quarantine(raw("geo", [{**GEO, "_offset": offset}]), "geo").collect()
+    assert row["reason"] == "missing_position"
 
 
 def one_by_one(raw: Any, table: str, base: dict, field: str, values: list[Any]) -> list[Any]:
@@ -92,7 +199,19 @@ FOLLOWERS = {
     "k": None,
     "-5": None,
     "+5": None,
-    "1e3": None,
+    "1e3": 1000,
+    "1.5E7": 15_000_000,
+    "15000000.0": 15_000_000,
+    "1.5E0": None,
+    "1\u202f234": 1234,
+    "1\u2009234\u2007567": 1_234_567,
+    "12\u3000k": 12_000,
+    "1 234.5K": 1_234_500,
+    "10K+": None,
+    "12,5k": None,
+    "1.2 million": None,
+    "985 followers": None,
+    "1E400": None,
     "1.2.3k": None,
     "10kk": None,
     "ten": None,
@@ -107,8 +226,12 @@ def test_follower_counts_are_exact_or_null(raw: Any) -> None:
 
 
 def by_fractions(text: str) -> int | None:
-    shape = r"([0-9]+|[0-9]{1,3}(?:[, \u00a0][0-9]{3})+)((?:\.[0-9]+)?)[ \u00a0]*([kmb]?)"
-    found = re.fullmatch(shape, text.strip(" \t\r\n\u00a0"), re.IGNORECASE)
+    text = "".join(" " if unicodedata.category(each) == "Zs" else each for each in text).strip(" \t\r\n")
+    if re.fullmatch(r"[0-9]+(\.[0-9]{1,18})?E\+?[0-9]{1,2}", text, re.IGNORECASE):
+        value = Fraction(text)
+        return int(value) if value.denominator == 1 and value < 2**63 else None
+    shape = r"([0-9]+|[0-9]{1,3}(?:[, ][0-9]{3})+)((?:\.[0-9]+)?) *([kmb]?)"
+    found = re.fullmatch(shape, text, re.IGNORECASE)
     if not found:
         return None
     number, part, letter = found.groups()
@@ -116,10 +239,10 @@ def by_fractions(text: str) -> int | None:
     return int(value) if value.denominator == 1 and value < 2**63 else None
 
 
-BLANK = st.sampled_from(["", "", " ", "\t", "\u00a0"])
+BLANK = st.sampled_from(["", "", " ", "\t", "\u00a0", "\u202f"])
 DIGITS = st.integers(0, 10**20).map(str) | st.integers(0, 10**7).map("{:,}".format)
 PART = st.sampled_from(["", ".", ".50"]) | st.integers(0, 10**10).map(lambda n: f".{n}")
-LETTER = st.sampled_from(["", *"kKmMbBx"])
+LETTER = st.sampled_from(["", *"kKmMbBx", "E7", "e2"])
 NUMBER = st.tuples(BLANK, DIGITS, PART, BLANK, LETTER, BLANK).map("".join)
 
 
@@ -134,8 +257,9 @@ def test_follower_counts_equal_fractions(raw: Any, texts: list[str]) -> None:
 def test_sentinels_and_empty_texts_are_null_and_near_misses_stay(raw: Any) -> None:
     cases = []
     for field, words in quality.SENTINELS.items():
-        gone = [*words, "", " ", None, f" {words[0]} "]
-        kept = [] if field == "follower_count" else [f"{words[0]}!", words[0].lower()]
+        alike = [text.lower() for text in words] + [f"{words[0].upper().rstrip('.')}.", words[0].rstrip(".")]
+        gone = [*words, *alike, "", " ", None, f" {words[0]} ", f"\u202f{words[0]}\u00a0"]
+        kept = [] if field == "follower_count" else [f"{words[0]}!", f"{words[0]} ?"]
         cases += [(field, text, None) for text in gone] + [(field, text, text) for text in kept]
     story = "multi-video(story page format)"
     cases.append(("is_image_or_video", story, story))
@@ -146,9 +270,21 @@ def test_sentinels_and_empty_texts_are_null_and_near_misses_stay(raw: Any) -> No
 
 
 def test_save_location_is_the_path_alone(raw: Any) -> None:
-    values = ["Local save in /data/diy-and-crafts", "/data/art", "Local save in", "", None]
-    found = [row["save_location"] for row in one_by_one(raw, "pin", PIN, "save_location", values)]
-    assert found == ["/data/diy-and-crafts", "/data/art", None, None, None]
+    values = {
+        "Local save in /data/diy-and-crafts": "/data/diy-and-crafts",
+        "local save in  /data/my art": "/data/my art",
+        "Local save in data/art": "data/art",
+        "Local save in s3://b/c": "s3://b/c",
+        "s3://b/c": "s3://b/c",
+        "/data/art": "/data/art",
+        "Local save in": None,
+        "Local save in: /data/art": None,
+        "somewhere else": None,
+        "": None,
+        None: None,
+    }
+    found = [row["save_location"] for row in one_by_one(raw, "pin", PIN, "save_location", list(values))]
+    assert found == list(values.values())
 
 
 def test_timestamps_are_utc_and_garbage_is_not_there(raw: Any, spark: Any) -> None:
@@ -160,6 +296,20 @@ def test_timestamps_are_utc_and_garbage_is_not_there(raw: Any, spark: Any) -> No
         "2018-03-04T05:06:07.250Z": "2018-03-04 05:06:07.25",
         "2018-12-31T23:59:59": "2018-12-31 23:59:59",
         "2018-12-31T23:59:59-02:00": "2019-01-01 01:59:59",
+        "2018-03-04T05:06:07+0200": "2018-03-04 03:06:07",
+        "2018-03-04T05:06:07+02": "2018-03-04 03:06:07",
+        "2018-03-04T05:06:07.5 -02:30": "2018-03-04 07:36:07.5",
+        "2018-03-04T05:06:07,25": "2018-03-04 05:06:07.25",
+        "2018-03-04T05:06": "2018-03-04 05:06:00",
+        "2018-03-04 05:06Z": "2018-03-04 05:06:00",
+        "2018-03-04t05:06+02": "2018-03-04 03:06:00",
+        "2018-03-04": "2018-03-04 00:00:00",
+        "0000-01-01T00:00:00": None,
+        "2018-3-4": None,
+        "04/03/2018": None,
+        "1520139967": None,
+        "2018-03-04T05": None,
+        "2018-03-04T24:00:00": None,
         "2021-02-30T10:00:00": None,
         "2018-03-04T25:00:00": None,
         "05:06:07": None,
@@ -250,22 +400,17 @@ def rows_of(frame: DataFrame) -> list[str]:
 def test_batch_and_stream_give_the_same_rows(raw: Any, spark: Any, table: str) -> None:
     lines = hard_lines(table)
     batch = raw(table, lines)
-    # As they come from Kinesis: bytes and a sequence number, and no offset in the record.
-    delivered = [
-        (re.sub(r', "_offset": \d+', "", line).encode(), f"4959{place:052d}")
-        for place, line in enumerate(lines)
-    ]
-    parsed = F.from_json(F.col("data").cast("string"), cleaning.RAW[table]).alias("r")
-    stream = (
-        spark.createDataFrame(delivered, "data BINARY, sequenceNumber STRING")
-        .select(parsed, "sequenceNumber")
-        .select("r.*", "sequenceNumber")
-    )
+    # As they come from Kinesis: bytes and a sequence number.
+    delivered = [(line.encode(), f"4959{place:052d}") for place, line in enumerate(lines)]
+    records = spark.createDataFrame(delivered, "value BINARY, sequenceNumber STRING")
+    stream = cleaning.parse(records, table)
     clean = CLEAN[table]
     assert clean(stream).schema == clean(batch).schema
     assert rows_of(clean(stream).drop("_position")) == rows_of(clean(batch).drop("_position"))
     rejected = [quality.quarantine(source, table).select("reason", "record") for source in (batch, stream)]
     assert rows_of(rejected[0]) == rows_of(rejected[1])
+    records_kept = {row["record"] for row in rejected[0].collect()}
+    assert records_kept <= set(lines) and {"{oops", "7", "null"} <= records_kept
 
 
 @pytest.mark.skipif(not HARD.exists(), reason="no hard cases")

@@ -18,6 +18,7 @@ def state(tmp_path, monkeypatch) -> State:
     known = lambda _: {"rest_proxy": {"statename": state.word}}  # noqa: E731
     monkeypatch.setattr(client_machine.supervise, "status", known)
     monkeypatch.setattr(client_machine, "_answers", lambda port, seconds: True)
+    monkeypatch.setattr(client_machine.supervise, "check_listeners", lambda _, ports: None)
     monkeypatch.setenv("AWS_PROFILE", "machine-role")
     return state
 

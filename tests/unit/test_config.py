@@ -84,6 +84,18 @@ def test_a_stray_profile_or_key_never_sends_a_local_lesson_to_a_real_account(
     assert session.client("s3").meta.endpoint_url == "http://127.0.0.1:4566"
 
 
+def test_a_default_session_of_before_is_not_used_any_more(
+    local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-3")
+    boto3.client("sts")
+    config.use_target()
+    credentials = boto3.client("sts")._request_signer._credentials
+    assert (credentials.access_key, boto3.client("sts").meta.region_name) == ("AKIALOCAL", "us-east-1")
+
+
 @pytest.mark.parametrize("secret", ["database-secret", "local-secret", "AKIALOCAL", "/state/client_machine"])
 def test_printing_the_settings_shows_no_secret(local: None, secret: str) -> None:
     cloud = config.use_target()
@@ -179,9 +191,32 @@ def test_inside_databricks_the_target_is_never_local(
 def test_raw_path_needs_no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, target: str) -> None:
     monkeypatch.setenv("PIPELINE_TARGET", target)
     monkeypatch.setenv("RAW_PATH", "data_samples/topics/")
+    (tmp_path / "data_samples" / "topics" / "geo").mkdir(parents=True)
+    (tmp_path / "data_samples" / "topics" / "geo" / "geo+0+0.json").write_text("{}\n")
     cloud = config.use_target()
     assert cloud.raw_path("geo") == f"{tmp_path}/data_samples/topics/geo"
     assert cloud.table("geo") == f"delta.`{tmp_path}/state/tables/{config.DEFAULT_USER}_geo_table`"
+
+
+@pytest.mark.parametrize("there", [[], ["partition=0/"], ["_SUCCESS", ".hidden", "empty.json"]], ids=str)
+def test_a_raw_path_without_data_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, there: list[str]
+) -> None:
+    folder = tmp_path / "raw" / "pin"
+    for name in there:
+        file = folder / name
+        (file if name.endswith(("/", ".")) else file.parent).mkdir(parents=True, exist_ok=True)
+        if not file.is_dir():
+            file.write_text("" if name == "empty.json" else "x")
+    monkeypatch.setenv("RAW_PATH", str(tmp_path / "raw"))
+    cloud = config.use_target()
+    with pytest.raises(config.ConfigError, match=f"no files in {folder}: RAW_PATH"):
+        cloud.raw_path("pin")
+
+
+def test_a_bucket_as_raw_path_needs_the_local_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAW_PATH", "s3://somewhere/topics")
+    assert "make up" in refusal()  # else Spark would look for the bucket on AWS
 
 
 def test_raw_path_may_be_a_bucket(local: None, monkeypatch: pytest.MonkeyPatch) -> None:

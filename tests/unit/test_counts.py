@@ -1,6 +1,7 @@
-"""Counting what has landed: a record that lies in two objects is one record."""
+"""Counting what has landed: in S3, where a record in two objects is one, and among the dead letters."""
 
 import io
+from types import SimpleNamespace
 
 import boto3
 import pytest
@@ -8,6 +9,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from helpers import counts
+from helpers.names import Names
 
 
 def test_a_record_in_two_objects_has_landed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +23,41 @@ def test_a_record_in_two_objects_has_landed_once(monkeypatch: pytest.MonkeyPatch
                 stub.add_response("get_object", {"Body": StreamingBody(io.BytesIO(body), len(body))})
         assert counts.landed("bucket", ["u.pin"]) == {"u.pin": 2}
         assert len(counts.in_s3("bucket", "u.pin")) == 3
+
+
+@pytest.fixture
+def stages(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """What S3, the topics and the client machine's commands say."""
+    said: dict = {"in S3": {"u.pin": 3}, "in topics": {"u.pin": 5, "u-dead-letter": 0}, "commands": []}
+
+    def run(command: str) -> str:
+        said["commands"].append(command)
+        return "      1 u.pin \n      1 u.pin Skipping\n"
+
+    monkeypatch.setattr(counts, "landed", lambda bucket, topics: said["in S3"])
+    monkeypatch.setattr(
+        counts, "in_topics", lambda topics: {topic: said["in topics"][topic] for topic in topics}
+    )
+    monkeypatch.setattr(counts, "cluster", lambda: ("arn", "broker:9098"))
+    monkeypatch.setattr(counts.client, "run", run)
+    monkeypatch.setattr(counts.config, "use_target", lambda: SimpleNamespace(names=Names("u")))
+    return said
+
+
+def test_without_dead_letters_the_client_machine_is_not_asked_for_any(stages: dict) -> None:
+    stages["in topics"]["u.pin"] = 3
+    row = {"in topic": 3, "in S3": 3, "unreadable": 0, "without a value": 0, "missing": 0}
+    assert counts.wait_landed("bucket", ["u.pin"], seconds=0) == {"u.pin": row}
+    assert stages["commands"] == []
+
+
+def test_a_dead_letter_has_arrived_too(stages: dict) -> None:
+    stages["in topics"]["u-dead-letter"] = 2
+    row = {"in topic": 5, "in S3": 3, "unreadable": 1, "without a value": 1, "missing": 0}
+    assert counts.wait_landed("bucket", iter(["u.pin"]), seconds=0) == {"u.pin": row}
+    assert "--max-messages 2 " in stages["commands"][0]
+
+
+def test_what_is_in_neither_is_said_with_the_dead_letter_topics_name(stages: dict) -> None:
+    with pytest.raises(TimeoutError, match=r"dead-letter topic u-dead-letter: .*'u\.pin'.*'missing': 2"):
+        counts.wait_landed("bucket", ["u.pin"], seconds=0)

@@ -60,6 +60,16 @@ def test_run_stops_at_the_failing_cell_and_touches_no_committed_file(
     assert 'href="01_bad.html"' in (run / "html" / "index.html").read_text()
 
 
+def test_a_lesson_has_its_charts_whatever_backend_the_reader_has_exported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    write(folder / "00_chart.ipynb", "import matplotlib.pyplot as plt", "plt.plot([1, 2])\nplt.show()")
+    assert call(folder, "lesson", "0") == 0
+    shown = nbformat.read(State().path("run") / "00_chart.ipynb", 4).cells[2].outputs
+    assert ["image/png" in output.get("data", {}) for output in shown].count(True) == 1
+
+
 def test_outputs_twice_leaves_the_same_bytes(folder: Path) -> None:
     write(folder / "00_one.ipynb", "print(object())", "1 / 0")
     book = nbformat.read(folder / "00_one.ipynb", 4)

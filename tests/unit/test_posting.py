@@ -226,10 +226,40 @@ def test_key_that_cannot_be_a_header_is_not_shown(key: str) -> None:
     assert KEY not in str(raised.value)
 
 
-def test_bad_address_is_named() -> None:
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "nowhere",
+        "127.0.0.1:9/v1",
+        "http://http://127.0.0.1:9/v1",
+        "http://https//127.0.0.1:9/v1",
+        "https://127.0.0.1:9/v1http://127.0.0.1:9/v1",
+        "http://127.0.0.1:9 /v1",
+        " http://127.0.0.1:9/v1",
+        "http://127.0.0.1:port/v1",
+        "http:///v1",
+        "ftp://127.0.0.1/v1",
+        f"http://user:{KEY}@127.0.0.1:9/v1",
+    ],
+)
+def test_bad_address_is_named(url: str) -> None:
     with pytest.raises(PostingError, match="is the address right") as raised:
-        Sender("nowhere", KEY).send("/t", rows(1))
+        Sender(url, KEY)
     assert KEY not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:4568/abc/prod",
+        "https://abc.execute-api.eu-west-1.amazonaws.com/prod",
+        "http://localhost:8082/",
+        "http://[::1]:8082",
+    ],
+)
+def test_good_address_is_taken(url: str) -> None:
+    assert Sender(url, KEY).url == url
 
 
 def test_proxy_of_the_environment_is_not_used_on_this_machine(
@@ -274,16 +304,11 @@ def cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     monkeypatch.setattr(Definitions, "lists", dict(LISTS))
-    monkeypatch.setenv("AWS_ENDPOINT_URL_API_GATEWAY", f"http://127.0.0.1:{server.server_port}")
-    for name, value in {
-        "ACCESS_KEY_ID": "a",
-        "SECRET_ACCESS_KEY": "b",
-        "DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    (tmp_path / "cloud.env").write_text(
+        f"AWS_ENDPOINT_URL_API_GATEWAY=http://127.0.0.1:{server.server_port}\n"
+        "AWS_ACCESS_KEY_ID=a\nAWS_SECRET_ACCESS_KEY=b\nAWS_DEFAULT_REGION=us-east-1\n"
+    )
     monkeypatch.setenv("LOCAL_CLOUD_HOME", str(tmp_path))
-    (tmp_path / "cloud.env").touch()
     monkeypatch.setenv("API_INVOKE_BASE", "http://127.0.0.1:1")
     monkeypatch.setenv("PIPELINE_USER", "u1")
     yield use_target()

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_samples import describe, make_hard_cases, make_samples
+from data_samples import describe, dirt, make_hard_cases, make_samples
+from helpers import schema
 from helpers import tables as source
 
 FOLDER = Path(make_samples.__file__).parent
@@ -20,7 +21,13 @@ TABLES = ("pin", "geo", "user")
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, pd.DataFrame]:
-    return make_samples.make(POSTS, 2022)
+    """The measured shape, before anything is injected: what is injected has tests of its own."""
+    return make_samples.make_measured(POSTS, make_samples.SEED)
+
+
+@pytest.fixture(scope="module")
+def injected() -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    return make_samples.make_with_flags(POSTS, make_samples.SEED)
 
 
 @pytest.fixture(scope="module")
@@ -33,24 +40,94 @@ def users(posts) -> pd.DataFrame:
     return posts.drop_duplicates(describe.USER)
 
 
-def test_the_committed_files_are_what_the_program_writes(made, tmp_path):
-    written = make_samples.write_topics(made, tmp_path)
-    frozen = sorted(path.relative_to(FOLDER / "topics") for path in (FOLDER / "topics").rglob("*.gz"))
+@pytest.mark.parametrize("folder", ["topics", "second_day"])
+def test_the_committed_files_are_what_the_program_writes(injected, tmp_path, folder):
+    tables, committed = injected[0], FOLDER / folder
+    if folder == "second_day":
+        day = make_samples.make_second_day(tables, make_samples.SEED)
+        written = make_samples.write_topics(day, tmp_path, offset=POSTS)
+    else:
+        written = make_samples.write_topics(tables, tmp_path)
+    old_app = [make_hard_cases.old_app_file(table) for table in TABLES]
+    frozen = sorted(path.relative_to(committed) for path in committed.rglob("*.gz") if path not in old_app)
     assert sorted(path.relative_to(tmp_path) for path in written) == frozen
     for path in frozen:
-        ours, theirs = (
-            gzip.decompress((folder / path).read_bytes()) for folder in (tmp_path, FOLDER / "topics")
-        )
+        ours, theirs = (gzip.decompress((each / path).read_bytes()) for each in (tmp_path, committed))
         assert ours == theirs, path
+
+
+def test_only_flagged_fields_differ_from_the_measured_shape(made, injected):
+    tables, flags = injected
+    found = {
+        (table, column, int(ind))
+        for table, frame in tables.items()
+        for column in frame
+        for ind in np.flatnonzero((frame[column] != made[table][column]).to_numpy())
+    }
+    assert found == set(flags[["table", "column", "ind"]].itertuples(index=False, name=None))
+    assert not flags.duplicated(["table", "column", "ind"]).any()
+
+
+def test_each_kind_of_dirt_is_injected_as_often_as_it_says(injected):
+    tables, flags = injected
+    counts = flags.groupby(["kind", "table", "column"]).size()
+    for kind, table, column, posts, _ in dirt.KINDS:
+        assert counts[kind, table, column] == posts
+    followers = tables["pin"].loc[flags.loc[flags["column"] == "follower_count", "ind"], "follower_count"]
+    for shape in (
+        r"\d+\.\d[kM]",
+        r"\d{1,3},\d{3}(,\d{3})?",
+        "\\d+\u202f\\d+.*",
+        r"\d+K",
+        r"\d+m",
+        r"\d+\sk",
+        r"\d\.\dB",
+    ):
+        assert followers.str.fullmatch(shape).any(), shape
+    texts = "".join(tables["pin"]["title"] + tables["pin"]["description"] + tables["geo"]["country"])
+    assert all(each in texts for each in '"\n\u00a0\u202f\u2028\u200f🎨م')
+    ages = tables["user"]["age"]
+    assert ages.isna().sum() == 45 and (ages.dropna() < 18).sum() == 25
+
+
+def test_some_users_show_different_counts_and_keep_one_name(injected):
+    tables, flags = injected
+    posts = describe.posts_of(tables)
+    users = posts[posts["ind"].isin(flags.loc[flags["kind"] == dirt.GROWN, "ind"])][describe.USER]
+    told = posts.merge(users.drop_duplicates()).groupby(describe.USER)["followers"].nunique()
+    assert len(told) == dirt.GROWN_USERS and (told > 1).all()
+
+
+def test_the_second_day_has_new_posts_and_corrections_of_old_ones(injected):
+    tables, day = injected[0], describe.read_topics(FOLDER / "second_day")
+    for table, frame in day.items():
+        key = schema.KEY[table]
+        assert frame["_offset"].tolist() == list(range(POSTS, POSTS + 406))
+        assert frame[key].tolist()[:346] == list(range(POSTS, POSTS + 346))
+        old = tables[table].set_index(key)
+        corrected = frame.iloc[346:].set_index(key).drop(columns="_offset")
+        assert corrected.index.is_unique and set(corrected.index) <= set(old.index)
+        assert (corrected != old.loc[corrected.index]).any(axis=1).sum() > 50
+    new = day["geo"].iloc[:346]
+    assert new["timestamp"].min() > tables["geo"]["timestamp"].max()
+    assert (new["timestamp"] >= day["user"].iloc[:346]["date_joined"]).all()
+
+
+def test_the_old_apps_records_are_the_programs():
+    for table in TABLES:
+        assert make_hard_cases.old_app(table) == make_hard_cases.make_old_app(table)
+        assert len(make_hard_cases.old_app(table)) == 8
+        assert source.old_app(table) == make_hard_cases.old_app(table)
 
 
 def test_the_committed_files_follow_the_sinks_layout():
     for table in TABLES:
-        files = sorted((FOLDER / "topics" / table / "partition=0").iterdir())
+        *files, last = sorted((FOLDER / "topics" / table / "partition=0").iterdir())
+        assert last == make_hard_cases.old_app_file(table)
         assert [file.name for file in files] == [f"{table}+0+{first:010d}.json.gz" for first in (0, 5577)]
         lines = [line for file in files for line in gzip.decompress(file.read_bytes()).splitlines()]
         records = [json.loads(line) for line in lines]
-        columns = [*source.COLUMNS[table].split(), "_offset"]
+        columns = [*schema.COLUMNS[table].split(), "_offset"]
         assert all(list(record) == columns for record in records)
         assert [record["_offset"] for record in records] == list(range(POSTS))
         assert lines[0] == json.dumps(records[0], ensure_ascii=False, separators=(",", ":")).encode()
@@ -76,7 +153,8 @@ def test_same_posts_and_seed_give_the_same_bytes_and_another_seed_others(tmp_pat
 
 @pytest.mark.parametrize("size", [1, 2, 13, 100, 3_000, 20_000])
 def test_any_size_keeps_keys_times_and_users_sound(size):
-    made = make_samples.make(size, 5)
+    made = make_samples.make_measured(size, 5)
+    assert all(len(frame) == size for frame in make_samples.make(size, 5).values())
     keys = [made["pin"]["index"], made["geo"]["ind"], made["user"]["ind"]]
     assert all(key.tolist() == list(range(size)) for key in keys)
     posts = describe.posts_of(made)
@@ -194,9 +272,10 @@ def test_the_readme_tells_what_the_files_hold():
     readme = (FOLDER / "README.md").read_text()
     assert describe.dirt_table(frozen["pin"]) in readme
     assert describe.shape_table(frozen) in readme
+    assert describe.injected_table(make_samples.make_with_flags(POSTS, make_samples.SEED)[1]) in readme
     for table in TABLES:
         described = re.findall(r"^\| `(\w+)` \| (?:whole number|number|text|time) ", readme, re.MULTILINE)
-        assert set(source.COLUMNS[table].split()) <= set(described)
+        assert set(schema.COLUMNS[table].split()) <= set(described)
 
 
 @pytest.mark.parametrize("table", TABLES)

@@ -1,5 +1,7 @@
 """The Spark session of this machine, and the tables that it writes."""
 
+import contextlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +9,10 @@ from typing import Any
 
 import psutil
 import pytest
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from helpers import cleaning, session
+from helpers import cleaning, local_spark, session, wait
 from helpers.config import ROOT, ConfigError
 
 
@@ -22,52 +24,95 @@ def test_settings_that_the_lessons_rely_on(spark: Any) -> None:
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
     assert spark.conf.get("spark.sql.repl.eagerEval.enabled") == "true"
-    assert spark.sparkContext.uiWebUrl is None
     assert session.spark() is spark
-    assert str(ROOT) in spark.range(1).select(F.expr("1")).sparkSession.sparkContext._conf.get(
-        "spark.driver.extraClassPath"
-    )
 
 
-def test_compiled_code_has_room(spark: Any) -> None:
-    java = spark._jvm.java.lang
-    kind = java.Class.forName("com.sun.management.HotSpotDiagnosticMXBean")
-    machine = java.management.ManagementFactory.getPlatformMXBean(kind)
-    assert int(machine.getVMOption("ReservedCodeCacheSize").getValue()) >= 240 * 2**20
+def server(folder: Path) -> psutil.Process:
+    """The Java process whose settings lie in this folder."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.name() == "java" and f"{folder}{os.sep}" in " ".join(process.cmdline()):
+                return process
+    raise LookupError(f"no server of {folder}")
 
 
-def test_only_this_machine_can_reach_spark(spark: Any) -> None:
-    java = psutil.Process(spark.sparkContext._gateway.proc.pid)
-    found = [each.laddr.ip for each in java.net_connections("inet") if each.status == psutil.CONN_LISTEN]
-    assert found
-    assert {address.removeprefix("::ffff:") for address in found} <= {"127.0.0.1", "::1"}
+def test_only_this_machine_can_reach_spark(started: Any) -> None:
+    found = server(started.folder).net_connections("inet")
+    addresses = {each.laddr.ip for each in found if each.status == psutil.CONN_LISTEN}
+    assert addresses
+    assert {address.removeprefix("::ffff:") for address in addresses} <= {"127.0.0.1", "::1"}
 
 
-def test_keys_come_from_the_environment_never_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "do-not-show")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:4566")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-    told = {**session.CONF, **session._s3()}
+def test_compiled_code_has_room(started: Any) -> None:
+    assert "-XX:ReservedCodeCacheSize=240m" in server(started.folder).cmdline()
+
+
+def test_nobody_gets_in_without_the_key(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = os.environ["SPARK_REMOTE"]
+    for key in ("", "wrong"):
+        monkeypatch.setenv("SPARK_CONNECT_AUTHENTICATE_TOKEN", key)
+        other = SparkSession.builder.remote(address).create()
+        with pytest.raises(Exception, match="UNAUTHENTICATED"):
+            other.range(1).count()
+
+
+def test_the_key_is_in_no_file_and_no_command_line(started: Any, spark: Any, tmp_path: Path) -> None:
+    key = os.environ["SPARK_CONNECT_AUTHENTICATE_TOKEN"]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("one line\n")
+    lines = spark.readStream.text(f"{tmp_path}/in")
+    query = lines.writeStream.foreachBatch(lambda batch, _: batch.count()).trigger(availableNow=True)
+    query.option("checkpointLocation", f"{tmp_path}/c").start().awaitTermination()
+    log = started.folder / "spark" / "spark.log"
+    assert "token=***" in log.read_text()  # the worker of foreachBatch would have printed it
+    files = [file for file in started.folder.rglob("*") if file.is_file()]
+    assert [file for file in files if key.encode() in file.read_bytes()] == []
+    assert [each for each in psutil.process_iter(["cmdline"]) if key in str(each.info["cmdline"])] == []
+
+
+def test_keys_come_from_the_environment_never_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    aws = {"AWS_SECRET_ACCESS_KEY": "do-not-show", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
+    told = local_spark.configuration(tmp_path, 1, {**aws, "AWS_REGION": "us-east-1"})
     assert "do-not-show" not in str(told)
     assert told["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:4566"
     assert told["spark.hadoop.fs.s3a.endpoint.region"] == "us-east-1"
     assert told["spark.hadoop.fs.s3a.connection.ssl.enabled"] == "false"
 
 
-def test_missing_jars_and_java_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_jars_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SPARK_JARS", str(tmp_path))
     with pytest.raises(ConfigError, match="make setup"):
-        session._jars()
-    monkeypatch.setattr(session, "TOOLS", tmp_path)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(ConfigError, match="Java 17"):
-        session._prepare_environment()
+        local_spark.configuration(tmp_path, 1, {})
+
+
+ALONE = """
+import os, time
+from helpers import session
+print(session.spark().range(7).count(), os.environ["SPARK_REMOTE"], flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_server_for_one_program_ends_with_it_however_it_ends(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
+    environment |= {"LOCAL_CLOUD_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, "-c", ALONE], env=environment, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout and program.stdout.readline().startswith("7 sc://localhost:")
+        java = server(tmp_path)
+        program.kill()
+    java.wait(30)
+    wait.until(
+        lambda: list((tmp_path / "spark").iterdir()) == [tmp_path / "spark" / "spark.log"], "nothing left"
+    )
 
 
 def posts(spark: Any, *rows: tuple[int, str, int]) -> DataFrame:
-    frame = spark.createDataFrame(list(rows), "ind BIGINT, country STRING, _offset BIGINT")
-    return cleaning.with_position(frame).drop("_offset")
+    frame = spark.createDataFrame(list(rows), "ind BIGINT, country STRING, _offset STRING")
+    return frame.withColumn("_position", F.lpad("_offset", cleaning.POSITION_WIDTH, "0")).drop("_offset")
 
 
 def held(spark: Any, target: str) -> list[tuple[int, str]]:
@@ -107,38 +152,28 @@ def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_p
     spark.sql(f"DROP TABLE IF EXISTS {named}")
 
 
-HOLDER = """
-import sys, time
-from pathlib import Path
-from helpers import session
+def test_a_write_that_another_one_got_in_the_way_of_is_tried_again(spark: Any) -> None:
+    tried: list[str] = []
 
-@session.one_writer
-def write(rows, target):
-    Path(sys.argv[1], "begun").touch()
-    time.sleep(1)
-    Path(sys.argv[1], "done").touch()
-
-write(None, "t")
-"""
-
-
-def test_another_process_waits_for_its_turn_at_a_table(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setenv("LOCAL_CLOUD_HOME", str(tmp_path))
-    seen: dict[str, bool] = {}
-
-    @session.one_writer
+    @session.again_on_conflict
     def write(rows: Any, target: str) -> None:
-        seen[target] = (tmp_path / "done").exists()
+        tried.append(target)
+        if len(tried) < 3:
+            raise RuntimeError("[DELTA_CONCURRENT_APPEND] Transaction conflict detected.")
 
-    with subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)]) as holder:
-        while not (tmp_path / "begun").exists():
-            assert holder.poll() is None
-        write(None, "other")
-        write(None, "t")
-    assert seen == {"other": False, "t": True} and holder.returncode == 0
-    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "17.3")
-    monkeypatch.setattr(session.fcntl, "flock", lambda *_: pytest.fail("the workspace has its own ways"))
     write(None, "t")
+    assert tried == ["t"] * 3
+
+    @session.again_on_conflict
+    def hopeless(rows: Any, target: str) -> None:
+        tried.append(target)
+        raise RuntimeError("[DELTA_CONCURRENT_APPEND]" if target == "busy" else "no such column")
+
+    for target, times in (("busy", session.TRIES), ("wrong", 1)):
+        tried.clear()
+        with pytest.raises(RuntimeError):
+            hopeless(None, target)
+        assert tried == [target] * times
 
 
 def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path) -> None:
@@ -146,9 +181,9 @@ def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path
     target = f"delta.`{tmp_path}/t`"
 
     def run() -> None:
-        lines = spark.readStream.schema(cleaning.RAW["user"]).json(f"{tmp_path}/in")
+        lines = spark.readStream.option("lineSep", "\n").text(f"{tmp_path}/in")
         write = lines.writeStream.foreachBatch(
-            lambda batch, _: session.merge(cleaning.clean_users(batch), target)
+            lambda batch, _: session.merge(cleaning.clean_users(cleaning.parse(batch, "user")), target)
         )
         query = write.option("checkpointLocation", f"{tmp_path}/c").trigger(availableNow=True).start()
         query.awaitTermination()

@@ -1,23 +1,25 @@
 """Records of a stream become the rows that the batch makes of them, whatever comes and how often."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark.sql import functions as F
 
-from helpers import cleaning, quality, streaming
+from data_samples import make_hard_cases
+from helpers import cleaning, quality, schema, session, streaming
 from helpers.config import Settings
 from helpers.names import TABLES
 
-HARD = Path(__file__).resolve().parents[2] / "data_samples" / "hard_cases"
-NO_OBJECTS = [b"{oops", b"7", b"null", b'"text"', b"", b" ", b'[{"ind": 1}]', b"[]", b"\xff\xfe"]
+NO_OBJECTS = [b"{oops", b"null", b"", b'{"ind": 1}{"ind": 2}', b'{"ind": 1}\n{"ind": 2}', b"\xff\xfe"]
 SHAPE = "data BINARY, sequenceNumber STRING"
 
 
 def hard_lines(table: str) -> list[bytes]:
-    lines = (HARD / f"{table}.jsonl").read_text("utf-8").split("\n")
-    return [line.encode() for line in lines if line]
+    records = [*make_hard_cases.hard_cases(table), *make_hard_cases.old_app(table)]
+    return [json.dumps(record).encode() for record in records]
 
 
 def numbered(lines: list[bytes], first: int = 0) -> list[tuple[bytes, str]]:
@@ -39,32 +41,11 @@ def frame(spark: Any, lines: list[tuple[bytes, str]]) -> Any:
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_parsed_records_have_the_raw_columns_and_a_position(spark: Any, table: str) -> None:
-    parsed = streaming.parse(frame(spark, numbered([b"{}"])), table)
-    raw = spark.createDataFrame([], cleaning.RAW[table]).columns
-    assert parsed.columns == [name for name in raw if name != "_offset"] + ["_position"]
+def test_parsed_records_have_every_column_as_text(spark: Any, table: str) -> None:
+    parsed = cleaning.parse(frame(spark, numbered([b"{}"])).withColumnRenamed("data", "value"), table)
+    assert parsed.columns == [*schema.COLUMNS[table].split(), "_line", "_position", "_fault"]
+    assert {kind for _, kind in parsed.dtypes} == {"string"}
     assert parsed.first()["_position"] == f"4959{0:052d}".zfill(64)
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_what_is_no_json_object_is_set_aside_whole(spark: Any, table: str) -> None:
-    parsed = streaming.parse(frame(spark, numbered(NO_OBJECTS)), table)
-    aside = quality.quarantine(parsed, table).orderBy("_position").collect()
-    assert [row["reason"] for row in aside] == ["not_json"] * len(NO_OBJECTS)
-    assert [row["record"] for row in aside][:-1] == [text.decode() for text in NO_OBJECTS[:-1]]
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_stream_and_batch_give_equal_rows(spark: Any, tmp_path: Path, table: str) -> None:
-    lines = hard_lines(table)
-    file = tmp_path / "x.json"
-    file.write_text("\n".join(json.dumps({**json.loads(line), "_offset": n}) for n, line in enumerate(lines)))
-    batch = spark.read.schema(cleaning.RAW[table]).json(str(file))
-    stream = streaming.parse(frame(spark, numbered(lines)), table)
-    clean = streaming.CLEAN[table]
-    ours, theirs = (clean(rows).drop("_position") for rows in (stream, batch))
-    assert ours.schema == theirs.schema and ours.count()
-    assert ours.exceptAll(theirs).isEmpty() and theirs.exceptAll(ours).isEmpty()
 
 
 def write(spark: Any, cloud: Settings, batches: list[list[tuple[bytes, str]]]) -> tuple[list[Any], list[Any]]:
@@ -87,17 +68,113 @@ def test_batches_again_or_cut_otherwise_change_nothing(spark: Any, tmp_path: Pat
     assert whole == again and all(whole)
 
 
-def test_an_older_delivery_does_not_replace_a_newer_one(spark: Any, cloud: Settings) -> None:
-    def user(age: int, place: int) -> list[tuple[bytes, str]]:
-        row = {
-            "ind": 1,
-            "first_name": "A",
-            "last_name": "B",
-            "age": age,
-            "date_joined": "2016-01-01T00:00:00",
-        }
-        return numbered([json.dumps(row).encode()], place)
+@pytest.fixture
+def rules(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Change the oldest age that is possible: everything else stays."""
 
-    write(spark, cloud, [user(30, 5), user(40, 9), user(20, 2)])
+    def oldest(age: int) -> None:
+        changed = [
+            quality.Rule(rule.name, f"coalesce({quality.whole_sql('age')}, 0) NOT BETWEEN 0 AND {age}")
+            if rule.name == "impossible_age"
+            else rule
+            for rule in quality.RULES["user"]
+        ]
+        monkeypatch.setitem(quality.RULES, "user", changed)
+
+    return oldest
+
+
+def user(ind: int, age: int, **more: Any) -> bytes:
+    date = {"date_joined": "2016-01-01T00:00:00"}
+    return json.dumps({"ind": ind, "first_name": "A", "last_name": "B", "age": age, **date, **more}).encode()
+
+
+AGES = [user(1, 30), user(2, 110), user(3, 130), user(1, 125), user(1, 30)]
+
+
+def batch(spark: Any, tmp_path: Path) -> tuple[list[int], int]:
+    """What the batch makes of AGES: the posts in the table, and how many records are set aside."""
+    lines = [json.dumps({**json.loads(line), "_offset": place}) for place, line in enumerate(AGES)]
+    raw = cleaning.parse(spark.createDataFrame([(line,) for line in lines], "value STRING"), "user")
+    names = [f"delta.`{tmp_path}/{name}`" for name in ("batch", "aside")]
+    session.overwrite(cleaning.clean_users(raw), names[0])
+    session.overwrite(quality.quarantine(raw, "user"), names[1])
+    table = spark.read.table(names[0])
+    sums = quality.reconcile(raw, table, "user")
+    assert sums["in"] == len(AGES) == sums["clean"] + sums["duplicates"] + sums["quarantined"]
+    assert spark.read.table(names[1]).count() == sums["quarantined"]
+    return sorted(row["ind"] for row in table.collect()), int(sums["quarantined"])
+
+
+def test_a_changed_rule_reaches_every_record_in_both_arms(
+    spark: Any, cloud: Settings, tmp_path: Path, rules: Any
+) -> None:
+    for oldest, posts, aside in ((120, [1, 2], 2), (129, [1, 2], 1), (140, [1, 2, 3], 0), (100, [1], 3)):
+        rules(oldest)
+        assert batch(spark, tmp_path) == (posts, aside)
+        streaming.start_over(spark, cloud, "user")
+        clean, quarantined = write(spark, cloud, [numbered(AGES[:3]), numbered(AGES[3:], 3)])
+        assert ([row.split("ind=")[1].split(",")[0] for row in clean], len(quarantined)) == (
+            list(map(str, posts)),
+            aside,
+        )
+
+
+def test_a_new_column_reaches_every_row_in_both_arms(
+    spark: Any, cloud: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(spark, cloud, [numbered([user(1, 30)])])
+    batch(spark, tmp_path)
+    old = cleaning.clean_users
+
+    def wider(raw: Any) -> Any:
+        return old(raw).withColumn("adult", F.col("age") >= 18)
+
+    monkeypatch.setitem(streaming.CLEAN, "user", wider)
+    monkeypatch.setattr(cleaning, "clean_users", wider)
+    with pytest.raises(streaming.StreamError, match=r"'adult'.*start_over\(spark, cloud, 'user'\)"):
+        write(spark, cloud, [numbered([user(1, 30)], 9)])
+    streaming.start_over(spark, cloud, "user")
+    clean, _ = write(spark, cloud, [numbered([user(1, 30), user(2, 9)])])
+    assert ["adult=True" in clean[0], "adult=False" in clean[1]] == [True, True]
+    batch(spark, tmp_path)
+    assert "adult" in spark.read.table(f"delta.`{tmp_path}/batch`").columns
+
+
+def test_samples_first_and_a_bucket_later_leave_what_is_in_the_bucket(spark: Any, tmp_path: Path) -> None:
+    target = f"delta.`{tmp_path}/t`"
+    for name, offset in (("samples", 900), ("bucket", 3)):
+        line = user(1, 30, first_name=name, _offset=offset).decode()
+        raw = cleaning.parse(spark.createDataFrame([(line,)], "value STRING"), "user")
+        session.overwrite(cleaning.clean_users(raw), target)
+    assert [row["user_name"] for row in spark.read.table(target).collect()] == ["bucket B"]
+
+
+@pytest.mark.parametrize("kind", ["stream", "stream_quarantine"])
+def test_a_table_deleted_under_its_checkpoint_is_noticed(spark: Any, cloud: Settings, kind: str) -> None:
+    put = streaming.into_tables(cloud, "user")
+    put(frame(spark, numbered([user(1, 30)])), 0)
+    shutil.rmtree(cloud.table("user", kind).split("`")[1])
+    later = streaming.into_tables(cloud, "user")  # another day's query, with the same checkpoint
+    with pytest.raises(streaming.StreamError, match="is gone, but 7 micro-batches were written to it"):
+        later(frame(spark, numbered([user(2, 30)], 1)), 7)
+    streaming.start_over(spark, cloud, "user")
+    clean, _ = write(spark, cloud, [numbered([user(1, 30), user(2, 30)])])
+    assert len(clean) == 2
+
+
+def test_starting_over_forgets_the_checkpoint(spark: Any, cloud: Settings) -> None:
+    noted, other = (Path(cloud.checkpoint(f"{table}_stream"), "offsets") for table in ("user", "pin"))
+    for folder in (noted, other):
+        folder.mkdir(parents=True)
+    write(spark, cloud, [numbered([user(1, 30)])])
+    streaming.start_over(spark, cloud, "user")
+    assert not noted.exists() and other.exists()
+    assert spark.read.table(cloud.table("user", "stream")).isEmpty()
+
+
+def test_an_older_delivery_does_not_replace_a_newer_one(spark: Any, cloud: Settings) -> None:
+    ages = ((30, 5), (40, 9), (20, 2))
+    write(spark, cloud, [numbered([user(1, age)], place) for age, place in ages])
     [row] = spark.read.table(cloud.table("user", "stream")).collect()
     assert (row["age"], row["_position"]) == (40, f"4959{9:052d}".zfill(64))

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import json
+import re
 from decimal import Decimal
 
 import pytest
@@ -35,8 +36,23 @@ def test_an_unknown_type_is_refused_by_column_never_null(value):
     [
         ("", "SOURCE_URL is not set"),
         ("no address", "is not like mysql"),
-        ("nothing+special://u:sesame@127.0.0.1/x", "is not like mysql"),
         ("mysql+pymysql://u:sesame@127.0.0.1:port/x", "is not like mysql"),
+        ("u:sesame@127.0.0.1/x", "is not like mysql"),
+        *(
+            (f"{driver}://u:sesame@127.0.0.1/x", rf"begins with {re.escape(driver)}://.*mysql\+pymysql://")
+            for driver in ("mysql", "mariadb", "mysql+mysqldb", "postgresql", "sqlite", "nothing+special")
+        ),
+        *(
+            (f"mysql+pymysql://u:{password}@127.0.0.1/x", "second @: percent-encode")
+            for password in (
+                "op@sesame",
+                "op@sesame/1",
+                "@sesame",
+                "op@ses@ame",
+                "op@sesame?1",
+                "op@sesame:1",
+            )
+        ),
         (
             "mysql+pymysql://u:sesame@127.0.0.1:1/x",
             "No source database answers at 127.0.0.1:1: run `make up`",
@@ -48,6 +64,11 @@ def test_a_database_that_cannot_be_used_is_explained_without_its_password(url, m
         tables.engine(url)
     assert "sesame" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_a_password_with_an_at_sign_is_percent_encoded():
+    with pytest.raises(tables.SourceError, match=r"No source database answers at 127\.0\.0\.1:1"):
+        tables.engine("mysql+pymysql://u:p%40sesame@127.0.0.1:1/x")
 
 
 def test_the_samples_are_read_in_order_typed_and_without_offset():

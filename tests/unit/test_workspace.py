@@ -226,9 +226,12 @@ def test_the_session_is_the_workspaces_own_and_its_tables_show_their_rows(
     )
     with inside(tmp_path):
         no_settings.setattr(workspace, "_shell", lambda: SimpleNamespace(display_formatter=formatter))
-        builder = SimpleNamespace(getOrCreate=lambda: "the workspace's own")
+        told: dict[str, str] = {}
+        own = SimpleNamespace(conf=SimpleNamespace(set=told.__setitem__))
+        builder = SimpleNamespace(getOrCreate=lambda: own)
         no_settings.setattr(session, "SparkSession", SimpleNamespace(builder=builder))
-        assert session.spark() == "the workspace's own"
+        assert session.spark() is own
+        assert told == {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
     assert isinstance(rows, DataFrame)
     shown = formatter.format(rows.orderBy("id"))[0]["text/html"]
     assert shown.count("<tr") == workspace.SHOWN + 1

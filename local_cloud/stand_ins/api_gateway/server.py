@@ -16,12 +16,15 @@ from uuid import uuid4
 import aiohttp
 import botocore.session
 from aiohttp import web
+from botocore.awsrequest import AWSRequest
 from yarl import URL
 
 from local_cloud.stand_ins.api_gateway.definitions import Definitions
 from local_cloud.stand_ins.api_gateway.integrations.http_proxy import HOP_BY_HOP, LARGEST_PAYLOAD
 from local_cloud.stand_ins.api_gateway.stages import Stages
-from local_cloud.stand_ins.http import AwsError, Keys, host_guard, serve, signed_by
+from local_cloud.stand_ins.aws.pass_on import sign
+from local_cloud.stand_ins.http import AwsError, host_guard, serve
+from local_cloud.stand_ins.signature import Keys, signer
 from local_cloud.state import State
 
 # First segments of boto3's `apigateway` calls; no API id looks like one of them.
@@ -36,7 +39,7 @@ class ControlPlane:
     """Answers boto3's `apigateway` and the VPC links of `apigatewayv2`."""
 
     def __init__(self, state: State, definitions: Definitions, session: aiohttp.ClientSession) -> None:
-        self.definitions, self.session = definitions, session
+        self.state, self.definitions, self.session = state, definitions, session
         self.keys = Keys(state.path("iam", "keys.properties"))
         self.emulator = f"127.0.0.1:{state.port('aws')}"
         self.lock = asyncio.Lock()
@@ -46,8 +49,7 @@ class ControlPlane:
     async def answer(self, request: web.Request) -> web.Response:
         """Check the signature, then answer or pass on; changes one at a time."""
         try:
-            body = await request.read()
-            signed_by(request, body, self.keys)
+            _, body = await signer(request, self.keys, "apigateway")
             if request.path.startswith("/v2/"):
                 return self._vpc_links(request, body)
             if request.method == "GET":
@@ -104,10 +106,12 @@ class ControlPlane:
 
     async def _pass_on(self, request: web.Request, body: bytes) -> web.Response:
         """The emulator's answer, with the integration fields put back that it drops."""
-        own = HOP_BY_HOP | {"host", "content-length"}
+        own = HOP_BY_HOP | {"host", "content-length", "authorization", "x-amz-date"}
         headers = {name: value for name, value in request.headers.items() if name.lower() not in own}
-        # The door before the emulator wants a known key id; the signature itself was checked here.
-        url = URL(f"http://{self.emulator}{request.raw_path}", encoded=True)
+        address = f"http://{self.emulator}{request.raw_path}"
+        passed = AWSRequest(method=request.method, url=address, headers=headers, data=body)
+        headers = dict(sign(self.state, "apigateway", passed).headers.items())
+        url = URL(address, encoded=True)
         try:
             async with self.session.request(
                 request.method, url, headers=headers, data=body or None

@@ -1,57 +1,115 @@
-"""The door before the AWS emulator, in its own process: only callers who know a key of this cloud come in.
+"""The door before the AWS emulator, in its own process: only what a key of this cloud has signed comes in.
 
-ministack answers anybody. Access key ids here are random and kept private, so the id in the signature serves
-as the token; the signature itself is checked where something is executed (`control`, `gateway`, Kafka).
+ministack answers anybody. Presigned addresses are refused: no lesson makes one, and an address is easily
+passed on. Beyond being signed no right is asked for.
 """
 
 import asyncio
+import hashlib
 import json
-import re
+import os
 from collections.abc import Awaitable, Callable, MutableMapping
-from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from ministack.app import app as ministack
 
+from local_cloud.stand_ins.http import QUERY_CODES, AwsError
+from local_cloud.stand_ins.signature import Keys, Sent, signed_by
 from local_cloud.state import TOOLS, State
 
 Scope = MutableMapping[str, Any]
-CREDENTIAL = re.compile(rb"Credential=([A-Z0-9]+)(?:/|%2F)")
-REFUSED = (
-    b"<Error><Code>InvalidClientTokenId</Code><Message>This cloud does not know the key.</Message></Error>"
-)
+# What ministack calls a service -> what the scope of its signatures says.
+SAME = ("s3", "kinesis", "iam", "sts", "ec2", "kafka", "apigateway", "ssm", "tagging", "logs")
+SERVICES = {**dict(zip(SAME, SAME, strict=True)), "elbv2": "elasticloadbalancing"}
+LARGEST_UNDECLARED = 32 * 2**20  # bytes of a body that must be here before its signature can be checked
 
 
 class Door:
-    """An ASGI application that passes to `inside` what carries a known key id and a loopback Host."""
+    """An ASGI application that passes to `inside` what arrives as it was signed, for a loopback Host."""
 
     def __init__(
-        self, inside: Callable[..., Awaitable[None]], keys: Path, hosts: set[bytes], own: dict[str, bytes]
+        self, inside: Callable[..., Awaitable[None]], keys: Keys, hosts: set[str], own: dict[str, bytes]
     ) -> None:
         self.inside, self.keys, self.hosts, self.own = inside, keys, hosts, own
-        self.known: set[bytes] = set()
-        self.read_at = -1
-
-    def knows(self, key_id: bytes) -> bool:
-        """True when the key id stands in the key table, which is read again whenever it changed."""
-        changed = self.keys.stat().st_mtime_ns
-        if changed != self.read_at:
-            self.known = {line.split(b"=")[0] for line in self.keys.read_bytes().splitlines()}
-            self.read_at = changed
-        return key_id in self.known
 
     async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
-        if scope["type"] != "lifespan":
-            headers = dict(scope["headers"])
-            signed = headers.get(b"authorization", b"") + b" " + scope.get("query_string", b"")
-            found = CREDENTIAL.search(signed)
-            if headers.get(b"host") not in self.hosts or not found or not self.knows(found[1]):
-                return await answer(send, 403, REFUSED)
+        if scope["type"] == "websocket":
+            return await send({"type": "websocket.close"})
+        if scope["type"] == "http":
+            try:
+                body = await self.checked(scope, receive)
+            except AwsError as refused:
+                is_json = any(name == b"x-amz-target" for name, _ in scope["headers"])
+                return await refuse(send, refused, is_json)
             if scope["path"] in self.own:
                 return await answer(send, 200, self.own[scope["path"]])
+            receive = Once(body, receive)
         await self.inside(scope, receive, send)
+
+    async def checked(self, scope: Scope, receive: Callable) -> bytes:
+        """The body of a request that is signed; AwsError for any other. It is kept once, in one piece."""
+        sent = as_sent(scope)
+        if sent.header("host") not in self.hosts:
+            raise AwsError("AccessDeniedException", "not a Host of this machine", 403)
+        if declared := sent.header("x-amz-content-sha256"):
+            signed = signed_by(sent, declared, self.keys, *SERVICES.values())
+            body = await read(receive)
+            if signed.covers(body, declared):
+                return body
+            raise AwsError("XAmzContentSHA256Mismatch", "The body is not the one that was signed.")
+        body = await read(receive, LARGEST_UNDECLARED)
+        signed_by(sent, hashlib.sha256(body).hexdigest(), self.keys, *SERVICES.values())
+        return body
+
+
+class Once:
+    """What an ASGI application receives: the whole body, then what the connection says."""
+
+    def __init__(self, body: bytes, then: Callable) -> None:
+        self.body, self.then = [body], then
+
+    async def __call__(self) -> Any:
+        """The next message."""
+        if self.body:
+            return {"type": "http.request", "body": self.body.pop(), "more_body": False}
+        return await self.then()
+
+
+def as_sent(scope: Scope) -> Sent:
+    """The request of an ASGI scope."""
+    headers = [
+        (name.decode().lower(), value.decode(errors="surrogateescape")) for name, value in scope["headers"]
+    ]
+    raw = scope["raw_path"].decode(errors="surrogateescape").partition("?")[0]
+    return Sent(scope["method"], raw, scope["query_string"].decode(errors="surrogateescape"), headers)
+
+
+async def read(receive: Callable, most: int = 0) -> bytes:
+    """The body; AwsError when it breaks off, or is longer than `most` bytes where that is not 0."""
+    chunks, more, size = [], True, 0
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise AwsError("IncompleteBody", "The connection ended before the body did.")
+        chunks.append(message.get("body", b""))
+        size, more = size + len(chunks[-1]), message.get("more_body", False)
+        if most and size > most:
+            raise AwsError(
+                "RequestEntityTooLargeException", f"More than {most} bytes without a signed hash", 413
+            )
+    return b"".join(chunks)
+
+
+async def refuse(send: Callable, refused: AwsError, is_json: bool) -> None:
+    """A refusal, in JSON or in XML as S3 has it, which botocore reads for the other services too."""
+    if is_json:
+        body = json.dumps({"__type": refused.code, "message": refused.message})
+    else:
+        code = QUERY_CODES.get(refused.code, refused.code)
+        body = f"<Error><Code>{code}</Code><Message>{escape(refused.message)}</Message></Error>"
+    await answer(send, refused.status, body.encode())
 
 
 async def answer(send: Callable, status: int, body: bytes) -> None:
@@ -69,15 +127,18 @@ def kafka_versions() -> bytes:
 
 def main() -> None:
     """Serve until SIGTERM; hypercorn then ends the emulator's lifespan, which writes its state."""
+    os.environ["SERVICES"] = ",".join(SERVICES)  # ministack reads it when it is imported
+    from ministack.app import app as ministack
+
     state = State()
     port = state.port("aws")
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
-    hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost")}
+    hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
     own = {"/v1/kafka-versions": kafka_versions()}
-    door = Door(ministack, state.path("iam", "keys.properties"), hosts, own)
+    door = Door(ministack, Keys(state.path("iam", "keys.properties")), hosts, own)
     asyncio.run(serve(door, config))  # type: ignore[arg-type]
 
 

@@ -18,13 +18,18 @@ NODELAY = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 SESSION = URLLib3Session(timeout=20, max_pool_connections=8, socket_options=NODELAY)
 
 
+def sign(state: State, service: str, request: AWSRequest) -> AWSRequest:
+    """The request with the reader's own signature for the emulator's address."""
+    reader = Credentials(state.secret("reader_key_id"), state.secret("reader_secret"))
+    SigV4Auth(reader, service, REGION).add_auth(request)
+    return request
+
+
 def pass_on(state: State, service: str, headers: dict[str, str], body: bytes) -> web.Response:
     """POST a query or JSON call to the emulator as it is; AwsError 503 while it is away."""
     kept = {name: headers[name] for name in KEPT_HEADERS if name in headers}
     url = f"http://127.0.0.1:{state.port('aws')}/"
-    request = AWSRequest(method="POST", url=url, headers=kept, data=body)
-    reader = Credentials(state.secret("reader_key_id"), state.secret("reader_secret"))
-    SigV4Auth(reader, service, REGION).add_auth(request)
+    request = sign(state, service, AWSRequest(method="POST", url=url, headers=kept, data=body))
     try:
         answer = SESSION.send(request.prepare())
     except Exception as error:  # botocore has a class for every way of not reaching a server

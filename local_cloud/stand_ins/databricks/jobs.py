@@ -86,6 +86,8 @@ class Workspace:
             raise Refusal("base_parameters: names and values are texts")
         only(parameters, *PARAMETERS)
         path, token = str(notebook.get("notebook_path", "")), str(asked.get("idempotency_token", ""))
+        if "\0" in path:
+            raise Refusal("notebook_path cannot hold a NUL character.")
         if not path.startswith("/"):
             raise Refusal("Only absolute paths are currently supported. Paths must begin with '/'.")
         if len(token) > 64:

@@ -13,11 +13,15 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # With PYTEST_CURRENT_TEST ipykernel leaves the output of child processes out of the cells.
 KERNEL = {"JUPYTER_PREFER_ENV_PATH": "1", "PYTEST_CURRENT_TEST": "job"}
 KERNEL["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
+
+# Else the kernel's ports tell every local user what the cells say and show.
+ENCRYPTED = Config({"KernelManager": {"transport_encryption": "required"}})
 
 
 def run(book: nbformat.NotebookNode, folder: Path, log: Path) -> dict[str, str]:
@@ -25,7 +29,9 @@ def run(book: nbformat.NotebookNode, folder: Path, log: Path) -> dict[str, str]:
     for cell in book.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(book, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(
+        book, kernel_name="python3", config=ENCRYPTED, resources={"metadata": {"path": str(folder)}}
+    )
     client.shutdown_kernel, client.coalesce_streams, client.record_timing = "immediate", True, False
     with log.open("ab") as out:
         try:

@@ -23,7 +23,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from local_cloud.identity import CONNECT_WORKER, READER, write_identities
+from local_cloud.identity import RESERVED, ROLE_NAME, is_role_name, write_identities
 from local_cloud.parts import kafka
 from local_cloud.parts.aws import client
 from local_cloud.stand_ins.aws.pass_on import pass_on
@@ -37,8 +37,6 @@ PATIENCE = 10.0  # seconds that a change waits for Kafka
 WATCH_EVERY = 5.0  # seconds; clusters come and go without passing here
 READING = ("Get", "List", "Simulate", "Generate")
 DOCUMENTED = ("PutRolePolicy", "CreatePolicy", "CreatePolicyVersion")
-# Principals of the local cloud itself: a role of that name would get their rights.
-RESERVED = {READER, CONNECT_WORKER, kafka.ADMIN, "broker", "anonymous"}
 BUILT_IN = {f"User:{name}" for name in RESERVED}
 KINDS = {
     "cluster": ResourceType.BROKER,
@@ -63,8 +61,12 @@ def handle(state: State, rights: "Rights", headers: dict[str, str], body: bytes)
 def _refuse_what_kafka_cannot_follow(action: str, asked: dict[str, str]) -> None:
     if action == "PutRolePermissionsBoundary" or (action == "CreateRole" and "PermissionsBoundary" in asked):
         raise AwsError("InvalidAction", f"the local cloud does not do permissions boundaries (iam.{action})")
-    if action == "CreateRole" and asked.get("RoleName", "").lower() in RESERVED:
-        raise AwsError("InvalidInput", f"the local cloud keeps the name {asked['RoleName']} for itself")
+    name = asked.get("RoleName", "")
+    if action == "CreateRole" and not ROLE_NAME.fullmatch(name):
+        message = "The specified value for roleName is invalid. It must contain only alphanumeric characters "
+        raise AwsError("ValidationError", f"{message}and/or the following: +=,.@_- (at most 64)")
+    if action == "CreateRole" and not is_role_name(name):
+        raise AwsError("InvalidInput", f"the local cloud keeps the name {name} for itself")
     if action in DOCUMENTED:
         try:
             document = json.loads(asked.get("PolicyDocument", ""))
@@ -148,6 +150,7 @@ def role_documents(iam: Any) -> dict[str, list[dict[str, Any]]]:
         role["RoleName"]: [inline["PolicyDocument"] for inline in role.get("RolePolicyList", [])]
         + [managed.get(policy["PolicyArn"], {}) for policy in role.get("AttachedManagedPolicies", [])]
         for role in roles
+        if is_role_name(role["RoleName"])  # the emulator itself takes any name
     }
 
 

@@ -13,6 +13,7 @@ from local_cloud.state import State
 
 # The same sink under the name of its builder; a plugin of that builder in the plugin folder goes first.
 OURS = {"io.confluent.connect.s3.S3SinkConnector": "S3SinkConnector"}
+STOP_SECONDS = 30
 
 
 class RuntimeProblem(RuntimeError):
@@ -65,8 +66,16 @@ class Runtime:
         )
 
     def delete(self, name: str) -> None:
-        """Take a connector away; one that the runtime never had is no error."""
+        """Take a connector away; one that the runtime never had is no error.
+
+        Connect answers before it stops the tasks, which would write on; their status goes after them.
+        """
         self._call("DELETE", f"/connectors/{quote(name)}")
+        until = time.monotonic() + STOP_SECONDS
+        while self._call("GET", f"/connectors/{quote(name)}/status")[0] != 404:
+            if time.monotonic() > until:
+                raise RuntimeProblem(f"Kafka Connect has not stopped the connector {name}: delete it again.")
+            time.sleep(0.1)
 
     def _call(self, method: str, path: str, body: Any = None, seconds: float = 30) -> tuple[int, Any]:
         secret = base64.b64encode(f"{REST_USER}:{self.cloud.secret('connect_rest')}".encode()).decode()

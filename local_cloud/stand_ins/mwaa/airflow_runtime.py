@@ -43,6 +43,7 @@ class Runtime:
     def healthy(self) -> bool:
         """Whether all parts say so."""
         try:
+            supervise.check_listeners(self.state, [self.state.port("airflow")])
             found = airflow.health(self.state)
         except OSError:
             return False
@@ -60,14 +61,22 @@ class Runtime:
         s3, folder = client(self.state, "s3"), (self.home / "dags").resolve()
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         items = [item for page in pages for item in page.get("Contents", [])]
-        wanted = {(folder / item["Key"].removeprefix(prefix)).resolve(): item for item in items}
-        for file, item in wanted.items():
-            # A key may have any name: none leads out of the folder.
-            inside = file.is_relative_to(folder) and file != folder
-            if inside and not (file.exists() and self.etags.get(item["Key"]) == item["ETag"]):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                s3.download_file(bucket, item["Key"], str(file))
-                self.etags[item["Key"]] = item["ETag"]
+        wanted = set()
+        for item in items:
+            key, etag = item["Key"], item["ETag"]
+            try:
+                file = (folder / key.removeprefix(prefix)).resolve()
+                # A key may have any name: none leads out of the folder, and a "folder" of S3 is no file.
+                if key.endswith("/") or not file.is_relative_to(folder) or file == folder:
+                    continue
+                wanted.add(file)
+                if not (file.exists() and self.etags.get(key) == etag):
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                    s3.download_file(bucket, key, str(file))
+            except (OSError, ValueError) as problem:  # too long a name, or a NUL in it: the others go on
+                if self.etags.get(key) != etag:  # said once
+                    print(f"mwaa: {key[:80]!r} cannot be a file here: {problem}", flush=True)
+            self.etags[key] = etag
         for file in folder.rglob("*.*"):
             if file not in wanted and "__pycache__" not in file.parts:
                 file.unlink(missing_ok=True)
@@ -83,6 +92,7 @@ class Runtime:
 
     def login(self) -> str:
         """A new token of Airflow's one user."""
+        supervise.check_listeners(self.state, [self.state.port("airflow")])
         body = {"username": airflow.USER, "password": airflow.password(self.state)}
         return str(self._request("POST", "/auth/token", body)[1]["access_token"])
 

@@ -95,6 +95,9 @@ class Mwaa:
             raise refused("Name begins with a letter and has letters, digits, - and _, at most 80")
         if asked.get("AirflowVersion", VERSIONS[-1]) not in VERSIONS:
             raise refused(f"AirflowVersion is one of {', '.join(VERSIONS)}")
+        for option in asked.get("AirflowConfigurationOptions", {}):
+            if not re.fullmatch(r"[a-z_.]+\.[a-z_0-9]+", option) or airflow.is_ours(option):
+                raise refused(f"AirflowConfigurationOptions cannot set {option[:80]!r} in the local cloud")
         if len(asked["NetworkConfiguration"].get("SubnetIds", [])) != 2:
             raise refused("NetworkConfiguration has exactly two SubnetIds")
         try:

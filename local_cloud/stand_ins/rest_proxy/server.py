@@ -254,6 +254,9 @@ async def confluent_errors(
 ) -> web.StreamResponse:
     """Give every error Confluent's shape; what this proxy does not do is refused and told."""
     try:
+        # librdkafka would end a topic's name at a NUL; Kafka has none of more than 249 characters.
+        if "\0" in request.path or max(map(len, request.path.split("/"))) > 249:
+            raise RestError(40401, "Topic not found.")
         return await handler(request)
     except RestError as error:
         return error.response()

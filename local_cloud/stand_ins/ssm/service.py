@@ -84,6 +84,9 @@ class RunCommand:
             )
         timeout = _seconds(_first(given.get("executionTimeout"), str(TIMEOUT_DEFAULT)))
         folder = _first(given.get("workingDirectory"), str(client_machine.home(self.state)))
+        script = "\n".join(given["commands"])
+        if "\0" in script + folder:
+            raise AwsError("InvalidParameters", "commands and workingDirectory cannot hold a NUL character")
         online = managed_instances(self.state)
         wanted = asked.get("InstanceIds") or []
         if not wanted or any(instance not in online for instance in wanted):
@@ -91,7 +94,6 @@ class RunCommand:
             message = f"Instances [[{', '.join(bad)}]] not in a valid state for account {ACCOUNT}"
             raise AwsError("InvalidInstanceId", message)
         command_id, comment = str(uuid.uuid4()), asked.get("Comment", "")
-        script = "\n".join(given["commands"])
         for instance in wanted:
             made = Invocation(command_id, instance, comment, online[instance], script, folder, timeout)
             self.invocations[command_id, instance] = made

@@ -49,10 +49,10 @@ final class Verifier {
         String[] credential = query.getOrDefault("X-Amz-Credential", "").split("/");
         try {
             Identity identity = check(query, host, credential, System.currentTimeMillis());
-            LOG.debug("accepted {} as {}", credential[0], identity.principal());
+            LOG.debug("accepted {}", identity.principal());
             return identity;
         } catch (Refused e) {
-            LOG.warn("refused key {}: {}", printable(credential[0]), e.getMessage());
+            LOG.warn("refused: {}", e.getMessage()); // never the key id: it is half of a key
             throw e;
         }
     }

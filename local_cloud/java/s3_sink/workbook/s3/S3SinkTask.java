@@ -96,8 +96,12 @@ public final class S3SinkTask extends SinkTask {
 
     /** The record as a line of JSON; null when it is left out or went to the dead-letter topic. */
     private byte[] line(SinkRecord record) {
+        ErrantRecordReporter deadLetters = context.errantRecordReporter(); // null without a dead-letter topic
         if (record.value() == null) {
             if (settings.ignoresNulls()) {
+                if (deadLetters != null && settings.reportsNulls()) {
+                    deadLetters.report(record, new DataException("Skipping null value record."));
+                }
                 return null;
             }
             throw new ConnectException("Null valued records are not writeable with behavior.on.null.values 'fail': "
@@ -106,11 +110,10 @@ public final class S3SinkTask extends SinkTask {
         try {
             return json.fromConnectData(record.topic(), record.valueSchema(), record.value());
         } catch (DataException e) {
-            ErrantRecordReporter reporter = context.errantRecordReporter();
-            if (reporter == null) {
+            if (deadLetters == null) {
                 throw e;
             }
-            reporter.report(record, e);
+            deadLetters.report(record, e);
             return null;
         }
     }

@@ -6,10 +6,10 @@ import java.util.List;
 import java.util.Map;
 import org.apache.kafka.common.config.AbstractConfig;
 import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.common.config.ConfigDef.CaseInsensitiveValidString;
 import org.apache.kafka.common.config.ConfigDef.Importance;
 import org.apache.kafka.common.config.ConfigDef.Range;
 import org.apache.kafka.common.config.ConfigDef.Type;
-import org.apache.kafka.common.config.ConfigDef.ValidString;
 import org.apache.kafka.common.config.ConfigException;
 
 /** The settings of Confluent's S3 sink, as far as this connector honours them; everything else is refused. */
@@ -22,8 +22,8 @@ final class SinkSettings extends AbstractConfig {
                     Importance.HIGH, "The bucket.")
             .define("s3.region", Type.STRING, "us-west-2", new ConfigDef.NonEmptyString(),
                     Importance.MEDIUM, "The bucket's region.")
-            .define("flush.size", Type.INT, ConfigDef.NO_DEFAULT_VALUE, Range.atLeast(1),
-                    Importance.HIGH, "Records in one object.")
+            .define("flush.size", Type.INT, ConfigDef.NO_DEFAULT_VALUE,
+                    Importance.HIGH, "Records in one object; less than 1 means 1, as in Confluent's sink.")
             .define("rotate.schedule.interval.ms", Type.LONG, -1L, Range.atLeast(-1),
                     Importance.MEDIUM, "Write part-filled objects at these clock intervals; needs timezone.")
             .define("rotate.interval.ms", Type.LONG, -1L,
@@ -46,8 +46,10 @@ final class SinkSettings extends AbstractConfig {
                     only(CONFLUENT + "storage.partitioner.DefaultPartitioner"),
                     Importance.HIGH, "A folder for each Kafka partition.")
             .define("schema.compatibility", Type.STRING, "NONE", only("NONE"), Importance.LOW, "No schemas.")
-            .define("behavior.on.null.values", Type.STRING, "fail", ValidString.in("fail", "ignore"),
+            .define("behavior.on.null.values", Type.STRING, "fail", CaseInsensitiveValidString.in("fail", "ignore"),
                     Importance.LOW, "What a record without a value does.")
+            .define("report.null.values.to.dlq", Type.BOOLEAN, true,
+                    Importance.LOW, "Ignored records go to the dead-letter topic, if there is one.")
             .define("s3.part.size", Type.INT, 26214400, Range.atLeast(SMALLEST_PART),
                     Importance.LOW, "Objects go up in one part here, whatever the size.")
             .define("s3.part.retries", Type.INT, 3, Range.atLeast(0), Importance.LOW, "Immediate new tries.")
@@ -91,7 +93,7 @@ final class SinkSettings extends AbstractConfig {
     }
 
     int flushSize() {
-        return getInt("flush.size");
+        return Math.max(getInt("flush.size"), 1);
     }
 
     /** Milliseconds between clock rotations; 0 or less for none. */
@@ -104,7 +106,11 @@ final class SinkSettings extends AbstractConfig {
     }
 
     boolean ignoresNulls() {
-        return getString("behavior.on.null.values").equals("ignore");
+        return getString("behavior.on.null.values").equalsIgnoreCase("ignore");
+    }
+
+    boolean reportsNulls() {
+        return getBoolean("report.null.values.to.dlq");
     }
 
     /** The part of an object's name before the offset. */

@@ -1,0 +1,47 @@
+"""What is fetched is what was tried: packages by hash, CI's actions by commit, archives by sum."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from tests.style.notebook_rules import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTION = re.compile(r"uses:\s*([\w./-]+)@(\S+)\s*(#.*)?$")
+
+
+def hashes(text: str) -> dict[str, list[str]]:
+    """Requirement -> SHA-256 sums, of a requirements file with hashes."""
+    found: dict[str, list[str]] = {}
+    for line in text.replace("\\\n", " ").splitlines():
+        if line.strip() and not line.startswith("#"):
+            found[line.partition(" --hash")[0].strip()] = re.findall(r"--hash=sha256:([0-9a-f]{64})\b", line)
+    return found
+
+
+def test_lock_holds_every_pin_with_its_hashes() -> None:
+    locked = hashes((ROOT / "requirements.lock").read_text())
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert set(locked) == {line.strip() for line in lines if line and not line.startswith("#")}
+    assert [name for name, sums in locked.items() if not sums] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_with_their_version_beside(path: Path) -> None:
+    used = [ACTION.search(line) for line in path.read_text().splitlines() if "uses:" in line]
+    assert used
+    for action in used:
+        assert action, "an action that cannot be read"
+        assert re.fullmatch(r"[0-9a-f]{40}", action[2]), action[0]
+        assert re.match(r"# v\d+\.\d+\.\d+$", action[3] or ""), action[0]
+
+
+def test_what_the_client_machine_downloads_from_apache_is_checked() -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / "03_ec2_kafka_client.ipynb", as_version=4)
+    [cell] = [cell.source for cell in notebook.cells if cell.source.startswith("USER_DATA")]
+    archives = set(re.findall(r"https://archive\.apache\.org/\S+?\.tgz(?=\s)", cell))
+    assert archives
+    assert all(f"{archive}.sha512" in cell for archive in archives)
+    assert cell.count("sha512sum -c") == len(archives)
