@@ -48,7 +48,7 @@ test: no-aws setup lint  ## every test; the notebooks must reproduce their commi
 	@$(IN_TEST) $(CLOUD) up
 	@$(IN_TEST) $(PYTEST) $(NBVAL) notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
 
-test-fast: .venv/ready  ## the inner loop: unit and style tests
+test-fast: setup  ## the inner loop: unit and style tests
 	@$(PYTEST) tests/unit tests/style
 
 soak: setup  ## the long fault tests
@@ -69,7 +69,7 @@ status: .venv/ready  ## ask every part whether it works
 lab: up  ## open the notebooks in JupyterLab
 	@$(PY) -m jupyterlab --MappingKernelManager.transport_encryption=required notebooks
 
-lesson: .venv/ready  ## run one lesson from the present state: make lesson N=09
+lesson: setup  ## run one lesson from the present state: make lesson N=09
 	@test -n "$(N)" || { echo "Which lesson? For instance: make lesson N=09"; exit 1; }
 	@$(LESSONS) lesson $(N)
 

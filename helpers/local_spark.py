@@ -33,8 +33,6 @@ CONF = {
     "spark.log.level": "ERROR",
     "spark.sql.ansi.enabled": "true",
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.repl.eagerEval.enabled": "true",
-    "spark.sql.repl.eagerEval.maxNumRows": "20",
     # Spark's 200 and Delta's 50 are for clusters: here each would cost more than the work itself.
     "spark.sql.shuffle.partitions": f"{CORES}",
     "spark.databricks.delta.snapshotPartitions": f"{CORES}",

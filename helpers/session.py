@@ -14,6 +14,8 @@ from helpers.config import ConfigError, in_databricks
 
 STARTING = 90  # seconds that a server may take on a busy machine
 TRIES = 5  # of a write that another one got in the way of
+# How Delta calls that: rows were added or removed, or the table was just made or changed.
+CONFLICTS = ("DELTA_CONCURRENT", "DELTA_PROTOCOL_CHANGED", "DELTA_METADATA_CHANGED")
 
 
 def spark() -> SparkSession:
@@ -21,9 +23,8 @@ def spark() -> SparkSession:
 
     Call `config.use_target()` first, which sets where the server is. Raises ConfigError when there is none.
     """
-    if in_databricks():
-        workspace.show_frames()
-    else:
+    workspace.show_frames()
+    if not in_databricks():
         alone = not os.environ.get("SPARK_REMOTE") or ("RAW_PATH" in os.environ and not _answers())
         if alone:
             from helpers import local_spark  # Databricks has neither its jars nor its Java
@@ -64,7 +65,7 @@ def again_on_conflict(write: Callable[..., None]) -> Callable[..., None]:
             try:
                 return write(rows, target, *more)
             except Exception as error:  # a class of its own on every kind of compute
-                if "DELTA_CONCURRENT" not in str(error) or not left:
+                if not left or not any(name in str(error) for name in CONFLICTS):
                     raise
 
     return patient

@@ -1,4 +1,4 @@
-"""What only a Databricks workspace has: parameters of a job, a volume, a page that shows no DataFrame."""
+"""What a Databricks workspace needs: parameters of a job, a volume, a page that shows DataFrames."""
 
 import contextlib
 import shutil
@@ -64,7 +64,7 @@ def copy(source: Path, target: Path) -> Path:
 
 
 def show_frames() -> None:
-    """Let a DataFrame that ends a cell show its rows: a setting on a laptop, and none of a workspace's."""
+    """Let a DataFrame that ends a cell show its rows, which through Spark Connect it does not by itself."""
     from pyspark.sql import DataFrame
 
     if shell := _shell():

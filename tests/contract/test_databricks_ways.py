@@ -144,7 +144,7 @@ def test_the_single_notebooks_are_readable_and_hold_no_more_than_they_need(tmp_p
     for path in LESSONS:
         book = json.loads((tmp_path / path.name).read_text(encoding="utf-8"))
         first = book["cells"][1]["source"]
-        assert "def use_target() -> Settings:" in first and "base64" not in first
+        assert "def use_target() -> Settings:" in first and "b64decode" not in first
         for other in ("posting", "tables", "inventory", "client"):
             assert f'SOURCES["helpers.{other}"]' not in first
         assert not any("](../" in "".join(cell["source"]) for cell in book["cells"])

@@ -23,7 +23,6 @@ def test_start_and_first_query_print_nothing(started: Any) -> None:
 def test_settings_that_the_lessons_rely_on(spark: Any) -> None:
     assert spark.conf.get("spark.sql.ansi.enabled") == "true"
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
-    assert spark.conf.get("spark.sql.repl.eagerEval.enabled") == "true"
     assert session.spark() is spark
 
 

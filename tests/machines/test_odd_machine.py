@@ -1,0 +1,96 @@
+"""A machine with every oddity at once: a hard path, no programs from /tmp, strangers in the environment.
+
+The checkout is copied, its packages and programs are reached by links, so nothing is fetched again.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local_cloud.state import PORTS, ROOT, free_port, write_private
+
+FOLDER = "it's a Käfer's folder"
+ODD = {
+    "LC_ALL": "C",
+    "JAVA_HOME": "/nowhere/java/bin",
+    "MPLBACKEND": "Agg",
+    "AWS_PROFILE": "of-another-account",
+    **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
+}
+# A new mount namespace: the /tmp of the machine itself stays as it is.
+NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec tmpfs /tmp && exec "$0" "$@"']
+SPARK_ON_S3 = """
+import boto3
+from helpers import config, session
+
+cloud = config.use_target()
+boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)
+table = cloud.table("pin")
+spark = session.spark()
+rows = spark.createDataFrame([(1, "Käfer 🪲", "0")], "ind BIGINT, title STRING, _position STRING")
+session.merge(rows, table)
+session.overwrite(spark.read.table(table), cloud.table("geo"))
+print([row["title"] for row in spark.read.table(cloud.table("geo")).collect()])
+"""
+
+
+@pytest.fixture
+def checkout() -> Iterator[Path]:
+    """A copy in a folder with a blank, an apostrophe and an umlaut; not below /tmp, which is covered."""
+    copy = ROOT / ".local" / "machines" / FOLDER
+    shutil.rmtree(copy.parent, ignore_errors=True)
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
+    for name in listed.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    (copy / ".venv").symlink_to(ROOT / ".venv")
+    (copy / ".local").mkdir()
+    (copy / ".local" / "tools").symlink_to(ROOT / ".local" / "tools")
+    # Not the preferred ports: a reader's cloud may run beside the tests.
+    ports: dict[str, int] = {}
+    for name in PORTS:
+        ports[name] = free_port(set(ports.values()))
+    lines = ", ".join(f'"{name}": {port}' for name, port in ports.items())
+    write_private(copy / ".local" / "ports.json", f"{{{lines}}}")
+    yield copy
+    shutil.rmtree(copy.parent)
+
+
+def can_mount() -> bool:
+    """True where this user may have a /tmp of its own."""
+    try:
+        return subprocess.run([*NOEXEC_TMP, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_the_cloud_and_its_lessons_work_on_an_odd_machine(checkout: Path) -> None:
+    inside = NOEXEC_TMP if can_mount() else []
+    kept = {name: value for name, value in os.environ.items() if name not in ("LOCAL_CLOUD_HOME", "RAW_PATH")}
+    environment = {**kept, **ODD, "PYTHONPATH": str(checkout)}
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [*inside, sys.executable, *words],
+            cwd=checkout, env=environment, capture_output=True, text=True, umask=0o077, check=False,
+            encoding="utf-8",
+        )  # fmt: skip
+        assert done.returncode == 0, f"{words[:3]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+        return done.stdout
+
+    try:
+        run("-m", "local_cloud", "up")
+        for lesson in ("00", "01"):
+            run("-m", "runner.lessons", "lesson", lesson)
+        assert "Käfer 🪲" in run("-X", "utf8", "-c", SPARK_ON_S3)
+        run("-m", "local_cloud", "status")
+    finally:
+        down = run("-m", "local_cloud", "down")
+    assert down.split() == ["stopped;", "the", "data", "is", "kept"]
+    print(f"odd machine: {FOLDER!r}, umask 077, {', '.join(ODD)}: works; noexec /tmp: {bool(inside)}")
