@@ -14,6 +14,8 @@ import pytest
 
 from local_cloud.state import PORTS, ROOT, free_port, write_private
 
+pytestmark = pytest.mark.soak
+
 FOLDER = "it's a Käfer's folder"
 ODD = {
     "LC_ALL": "C",
