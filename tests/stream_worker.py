@@ -133,6 +133,7 @@ class Follower:
     def save(self, table: str, kind: str, file: str, *columns: str) -> int:
         """Write columns of a table into a Parquet file on this machine; returns the number of rows."""
         frame = self.spark.read.table(self.cloud.table(table, kind)).select(*columns).toPandas()
+        frame.attrs.clear()  # Spark Connect puts its metrics there, which Parquet cannot hold
         frame.to_parquet(file)
         return len(frame)
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,7 +88,11 @@ def test_the_clean_rows_are_equal(both: Both, table: str) -> None:
 
 def test_the_same_records_are_set_aside_for_the_same_reasons(both: Both) -> None:
     aside = both.driver.ask("aside()")
-    assert aside["batch"] == aside["stream"]
+    # The sink writes a record's offset into it; a stream keeps its place beside the record.
+    sent = [
+        [table, why, re.sub(r',\s*"_offset":\s*\d+(?=}$)', "", text)] for table, why, text in aside["batch"]
+    ]
+    assert sorted(sent) == sorted(aside["stream"])
     reasons = Counter((table, reason) for table, reason, _ in aside["batch"])
     for table in TABLES:
         assert reasons[table, "not_json"] == len(NO_OBJECTS)
