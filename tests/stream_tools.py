@@ -215,7 +215,9 @@ def meant(table: str, data: bytes) -> Meant:
         return Meant(reason="wrong_table")
     if record[KEY[table]] is None:
         return Meant(reason="missing_key")
-    mark = f"{record['first_name']} {record[field_]}" if table == "user" else record[field_]
+    mark = record[field_]
+    if table == "user" and (first := (record["first_name"] or "").strip()):
+        mark = f"{first} {mark}"
     return Meant(record[KEY[table]], mark)
 
 
