@@ -112,6 +112,8 @@ def start() -> None:
     Raises ConfigError when Java or Spark's jars are missing.
     """
     folder, key = state_folder() / "spark" / f"{os.getpid()}", secrets.token_hex(20)
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.parent.chmod(0o700)  # also one that an earlier run has made: what Spark spills is the reader's
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

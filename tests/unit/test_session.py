@@ -102,6 +102,7 @@ def test_a_server_for_one_program_ends_with_it_however_it_ends(tmp_path: Path) -
     ) as program:
         assert program.stdout and program.stdout.readline().startswith("7 sc://localhost:")
         java = server(tmp_path)
+        assert (tmp_path / "spark").stat().st_mode & 0o077 == 0
         program.kill()
     java.wait(30)
     wait.until(
