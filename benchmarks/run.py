@@ -75,8 +75,8 @@ class Memory(threading.Thread):
 
 def posting() -> dict:
     """Records a second through API, proxy and Kafka, by records a request, beside the classic loop."""
-    from helpers import config, tables, user_posting_emulation
-    from helpers.posting import find_api
+    from helpers import config, source, user_posting_emulation
+    from helpers.lookup import find_api
 
     cloud = config.use_target()
     unlimited(cloud.names.usage_plan)
@@ -87,7 +87,7 @@ def posting() -> dict:
         return sum(one["accepted"] for one in counts.tables.values()) / seconds
 
     url, key = find_api(cloud)
-    total = tables.count(tables.engine(cloud.source_url))["pin"]
+    total = source.count(source.engine(cloud.source_url))["pin"]
     sizes = {1: 150, 50: 3000, 500: total}
     found = {
         f"{size} a request": statistics.median(rate(min(posts, total), size) for _ in range(RUNS))
@@ -118,11 +118,11 @@ def unlimited(usage_plan: str) -> None:
 def streaming() -> dict:
     """The stream's part: see `benchmarks.stream`."""
     from benchmarks import stream
-    from helpers import config, tables
+    from helpers import config, source
 
     cloud = config.use_target()
     unlimited(cloud.names.usage_plan)
-    total = tables.count(tables.engine(cloud.source_url))["pin"]
+    total = source.count(source.engine(cloud.source_url))["pin"]
     return stream.measure(HOME, total)
 
 
@@ -139,12 +139,12 @@ def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
         row = chance.randrange(11_000)
         engine = sa.create_engine(cloud.source_url)  # type: ignore[attr-defined]
         with engine.connect() as connection:
-            for table, source in {
+            for table, name in {
                 "pin": "pinterest_data",
                 "geo": "geolocation_data",
                 "user": "user_data",
             }.items():
-                [found] = connection.execute(sa.text(f"SELECT * FROM {source} LIMIT {row}, 1")).mappings()
+                [found] = connection.execute(sa.text(f"SELECT * FROM {name} LIMIT {row}, 1")).mappings()
                 body = json.dumps({"records": [{"value": dict(found)}]}, default=str)
                 topic = cloud.names.topic[table]  # type: ignore[attr-defined]
                 headers = {"Content-Type": "application/vnd.kafka.json.v2+json", "x-api-key": key}
@@ -155,12 +155,14 @@ def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
 
 def landing() -> dict:
     """Seconds from the first post of all samples until the last record is an object in S3."""
-    from helpers import config, counts, user_posting_emulation, wait
+    from helpers import config, records, user_posting_emulation, wait
 
     cloud = config.use_target()
 
     def lines() -> int:
-        return sum(len(counts.in_s3(cloud.names.bucket, topic)) for topic in cloud.names.topic.values())
+        return sum(
+            len(records.in_s3(cloud.names.bucket, f"topics/{topic}")) for topic in cloud.names.topic.values()
+        )
 
     settled = [0]
 

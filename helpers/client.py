@@ -4,7 +4,7 @@ from typing import Any
 
 import boto3
 
-from helpers import config, wait
+from helpers import config, lookup, wait
 
 DOCUMENT = "AWS-RunShellScript"
 UNFINISHED = ("Pending", "InProgress", "Delayed")
@@ -19,25 +19,13 @@ class CommandError(RuntimeError):
         self.code, self.status, self.error = code, status, error
 
 
-def machine() -> str:
-    """The instance id of the running client machine; RuntimeError names the lesson that makes it."""
-    names = config.use_target().names
-    wanted = {"instance-state-name": "running", "tag:Name": names.client_machine}
-    wanted |= {f"tag:{key}": value for key, value in names.tags.items()}
-    filters = [{"Name": key, "Values": [value]} for key, value in wanted.items()]
-    found = boto3.client("ec2").describe_instances(Filters=filters)["Reservations"]
-    if not found:
-        raise RuntimeError("There is no running client machine: run 03_ec2_kafka_client first.")
-    return str(found[0]["Instances"][0]["InstanceId"])
-
-
 def run(command: str, seconds: int = 60) -> str:
     """Run shell lines in the machine's home folder and return what they print, stripped.
 
-    Raises CommandError when the exit code is not 0 or `seconds` are over, and RuntimeError without a machine.
+    Raises CommandError when the exit code is not 0 or `seconds` are over, and ConfigError without a machine.
     SSM keeps the first 24,000 characters of the output.
     """
-    ssm, instance = boto3.client("ssm"), machine()
+    ssm, instance = boto3.client("ssm"), lookup.machine()
     parameters = {
         "commands": [command],
         "workingDirectory": [config.use_target().client_home],

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helpers import environment, workspace
+from helpers import databricks, environment
 from helpers.names import Names
 
 # On Databricks this module is imported where neither boto3 nor python-dotenv is certain to be installed.
@@ -79,10 +79,10 @@ class Settings:
         if not self.raw:
             return f"s3://{self.names.bucket}/topics/{self.names.topic[table]}"
         folder = f"{self.raw}/{table}"
-        if "://" in folder or (in_databricks() and folder.startswith(f"{workspace.VOLUMES}/")):
+        if "://" in folder or (in_databricks() and folder.startswith(f"{databricks.VOLUMES}/")):
             return folder
         if in_databricks():
-            return str(workspace.copy(Path(folder), self.volume / "topics" / table))
+            return str(databricks.copy(Path(folder), self.volume / "topics" / table))
         # As Spark sees it: it passes over hidden files, and an empty one gives no column.
         if not any(f.stat().st_size for f in Path(folder).rglob("[!._]*") if f.is_file()):
             raise ConfigError(f"no files in {folder}: RAW_PATH names a folder with pin, geo and user in it")
@@ -91,7 +91,7 @@ class Settings:
     @property
     def volume(self) -> Path:
         """On Databricks: the volume of this user's files, made when it is first asked for."""
-        return workspace.volume(self.catalog, self.schema, f"{self.user_id}_files")
+        return databricks.volume(self.catalog, self.schema, f"{self.user_id}_files")
 
     def scratch(self) -> Path:
         """An empty folder for trying things, which Python can write and Spark can read."""
@@ -155,7 +155,7 @@ def use_target() -> Settings:
     """
     own = {**settings_file(ROOT / ".env"), **os.environ}
     if in_databricks():
-        own.update(workspace.parameters(PARAMETERS))
+        own.update(databricks.parameters(PARAMETERS))
     # With RAW_PATH the reading lessons need no cloud at all.
     raw = (own.get("RAW_PATH") or "").rstrip("/")
     if raw and "://" not in raw and not raw.startswith("/"):
@@ -188,7 +188,7 @@ def use_target() -> Settings:
     here = target == "local"
     catalog, schema = own.get("CATALOG") or "", own.get("SCHEMA") or ""
     if in_databricks() and not (catalog and schema):
-        current = workspace.place()
+        current = databricks.place()
         catalog, schema = catalog or current[0], schema or current[1]
     folder = own.get("TABLES_PATH") or (
         str(state_folder() / "tables") if raw else f"s3://{Names(user).bucket}/tables"

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from helpers import config, tables
+from helpers import config, source
 from helpers.names import TABLES
 from helpers.posting import Outcome, PostingError, Row, Sender, to_json
 
@@ -52,24 +52,24 @@ class Counts:
         return pd.DataFrame.from_dict(self.tables, orient="index").rename_axis("table")
 
 
-def read(source: Engine, posts: int | str, seed: int, size: int) -> tuple[int | None, Iterator[Batch]]:
+def read(database: Engine, posts: int | str, seed: int, size: int) -> tuple[int | None, Iterator[Batch]]:
     """How many posts will come (None: no end), and their rows in batches. The only use of the source."""
-    total, chance = max(tables.count(source).values()), random.Random(seed)
+    total, chance = max(source.count(database).values()), random.Random(seed)
     if not total:
         raise ValueError("the source tables are empty: lesson 01 loads them")
     if posts == "all":
-        parts = zip_longest(*(tables.chunks(source, table, size) for table in TABLES), fillvalue=[])
+        parts = zip_longest(*(source.chunks(database, table, size) for table in TABLES), fillvalue=[])
         return total, (dict(zip(TABLES, rows, strict=True)) for rows in parts)
     if posts == "forever":
-        return None, (_batch(source, chance.choices(range(total), k=size)) for _ in repeat(None))
+        return None, (_batch(database, chance.choices(range(total), k=size)) for _ in repeat(None))
     if not isinstance(posts, int) or not 0 < posts <= total:
         raise ValueError(f"{posts} posts: give a number from 1 to {total} (all there are), all or forever")
     inds = chance.sample(range(total), posts)
-    return posts, (_batch(source, inds[at : at + size]) for at in range(0, posts, size))
+    return posts, (_batch(database, inds[at : at + size]) for at in range(0, posts, size))
 
 
-def _batch(source: Engine, inds: list[int]) -> Batch:
-    posts = list(tables.posts(source, inds))
+def _batch(database: Engine, inds: list[int]) -> Batch:
+    posts = list(source.posts(database, inds))
     return {table: [post[table] for post in posts] for table in TABLES}
 
 
@@ -114,7 +114,7 @@ def deliver(
     with ThreadPoolExecutor(len(TABLES)) as pool:
         while batch and not counts.stopped and not sender.stop.wait(pace(counts.posts)):
             sent = {
-                table: pool.submit(_try, sender, paths[table], rows, tables.KEY[table])
+                table: pool.submit(_try, sender, paths[table], rows, source.KEY[table])
                 for table, rows in batch.items()
                 if rows
             }

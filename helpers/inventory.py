@@ -13,7 +13,7 @@ import boto3
 import pandas as pd
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from helpers import client, counts, once
+from helpers import client, lookup, once
 from helpers.config import ConfigError
 from helpers.names import Names
 
@@ -111,7 +111,7 @@ def find_topics(names: Names) -> list[Thing]:
 
 def topics_tool() -> str:
     """The start of a command line for Kafka's topics on the client machine."""
-    where = f"--bootstrap-server {counts.cluster()[1]} --command-config client.properties"
+    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
     return f"kafka/bin/kafka-topics.sh {where}"
 
 

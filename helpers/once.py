@@ -5,8 +5,6 @@ from typing import TypeVar
 
 from botocore.exceptions import ClientError
 
-from helpers.config import ConfigError
-
 T = TypeVar("T")
 
 
@@ -28,10 +26,3 @@ def unless(code: str, call: Callable[[], T]) -> T | None:
         if error.response["Error"]["Code"] != code:
             raise
         return None
-
-
-def needed(found: list[T], what: str) -> T:
-    """The first of what was found; a ConfigError that says `what` is missing if nothing was."""
-    if not found:
-        raise ConfigError(f"Missing: {what}.")
-    return found[0]

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import requests
 
-from helpers.config import Settings
 from helpers.names import Names
 
 Row = dict[str, Any]
@@ -214,30 +213,3 @@ def _said(answer: requests.Response) -> str:
     except (ValueError, AttributeError):
         message = ""
     return f"{answer.status_code}: {message or answer.reason}"[:200]
-
-
-def find_api(cloud: Settings, stage: str = "") -> tuple[str, str]:
-    """Invoke URL and API key of the API that lesson 05 makes, found by name; `stage` if there are several.
-
-    Raises PostingError that says what is missing.
-    """
-    import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    names, gateway = cloud.names, boto3.client("apigateway")
-    try:
-        api = _one(gateway.get_rest_apis(limit=500)["items"], "name", names.api)
-        stages = gateway.get_stages(restApiId=api["id"])["item"]
-        keys = gateway.get_api_keys(nameQuery=names.api_key, includeValues=True, limit=500)["items"]
-    except (BotoCoreError, ClientError) as error:
-        raise PostingError(f"API Gateway does not answer ({error}): is the local cloud up?") from None
-    url = cloud.invoke_url(api["id"], _one(stages, "stageName", stage)["stageName"])
-    return url, _one(keys, "name", names.api_key)["value"]
-
-
-def _one(items: list[dict[str, Any]], field_: str, name: str) -> dict[str, Any]:
-    found = [item for item in items if not name or item[field_] == name]
-    if len(found) != 1:
-        there = ", ".join(item[field_] for item in items) or "none"
-        raise PostingError(f"API Gateway: not exactly one {field_} {name} ({there}); lesson 05 makes it")
-    return found[0]

@@ -16,9 +16,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
-from helpers import config, tables
+from helpers import config, source
 from helpers.delivery import COUNTED, Counts, deliver, pace, read, unsent
-from helpers.posting import KAFKA, PostingError, Sender, Wire, find_api
+from helpers.lookup import find_api
+from helpers.posting import KAFKA, PostingError, Sender, Wire
 
 
 def run(
@@ -30,7 +31,7 @@ def run(
     jitter: float | None = None,
     resend: str | Path | None = None,
     cloud: config.Settings | None = None,
-    source: Engine | None = None,
+    database: Engine | None = None,
     sender: Sender | None = None,
     wire: Wire = KAFKA,
 ) -> Counts:
@@ -44,7 +45,7 @@ def run(
     todo, batches = (
         unsent(Path(resend), size)
         if resend
-        else read(source or tables.engine(cloud.source_url), posts, seed, size)
+        else read(database or source.engine(cloud.source_url), posts, seed, size)
     )
     sender = sender or Sender(*find_api(cloud), wire=wire)
     sender.stop.clear()
@@ -122,7 +123,7 @@ def main(
         counts = run(**vars(given), **options)
     except (
         config.ConfigError,
-        tables.SourceError,
+        source.SourceError,
         PostingError,
         SQLAlchemyError,
         LookupError,

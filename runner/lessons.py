@@ -14,7 +14,7 @@ import nbformat
 from dotenv import dotenv_values
 from nbformat import NotebookNode
 
-from helpers import checkpoint
+from helpers import ledger
 from local_cloud.state import ROOT, State
 from runner import pages
 from runner.execute import (
@@ -129,7 +129,7 @@ def run(books: list[Path], state: State, folder: Path) -> int:
         show.end(path.stem, "interrupted")
         raise
     finally:
-        summary = counts_table(checkpoint.read())
+        summary = counts_table(ledger.read())
         write_summary(rows, folder)
     seconds = sum(row.seconds or 0 for row in rows)
     print(f"\n{summary}\n\n{len(rows)} lessons, {seconds:.0f} s" if not failure else f"\n{summary}")
@@ -142,7 +142,7 @@ def write_summary(rows: list[pages.Row], folder: Path) -> None:
     """Keep counts and seconds for other programs."""
     seconds = {row.path.stem: round(row.seconds, 1) for row in rows if row.seconds is not None}
     state = {row.path.stem: row.state for row in rows}
-    found = {"counts": checkpoint.read(), "seconds": seconds, "state": state}
+    found = {"counts": ledger.read(), "seconds": seconds, "state": state}
     (folder / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
@@ -187,7 +187,7 @@ def pages_only(books: list[Path], state: State) -> int:
     folder = state.path("run")
     state_of = {path.name: "ran" if (folder / path.name).exists() else "as committed" for path in books}
     rows = [pages.Row(path, state_of[path.name]) for path in books]
-    print(f"Read them: {pages.write(rows, folder, books[0].parent, counts_table(checkpoint.read()))}")
+    print(f"Read them: {pages.write(rows, folder, books[0].parent, counts_table(ledger.read()))}")
     return 0
 
 
@@ -234,7 +234,7 @@ def perform(asked: argparse.Namespace, state: State) -> int:
         if asked.do == "outputs":
             return outputs(books, state, hide, asked.pictures)
         if asked.do == "run":
-            state.path("checkpoints.json").unlink(missing_ok=True)
+            state.path("ledger.json").unlink(missing_ok=True)
             return run([path for path in books if path.name[:2] != TEAR_DOWN], state, target)
         chosen = one(folder, TEAR_DOWN if asked.do == "tear-down" else asked.number)
         if asked.do == "lesson" and asked.in_place:

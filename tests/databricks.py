@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from helpers import workspace
+from helpers import databricks
 
 
 class Widgets:
@@ -34,7 +34,7 @@ class Session:
         self.said.append(statement)
         if statement.startswith("CREATE VOLUME IF NOT EXISTS "):
             name = statement.rpartition(" ")[2].replace("`", "")
-            workspace.VOLUMES.joinpath(*name.split(".")).mkdir(parents=True)
+            databricks.VOLUMES.joinpath(*name.split(".")).mkdir(parents=True)
             return None
         assert statement == "SELECT current_catalog(), current_schema()"
         return SimpleNamespace(first=lambda: self.place)
@@ -49,7 +49,7 @@ def inside(
     shell = SimpleNamespace(user_ns={"dbutils": SimpleNamespace(widgets=Widgets(widgets or {}))})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABRICKS_RUNTIME_VERSION", "client.4.17")
-        patch.setattr(workspace, "VOLUMES", folder / "Volumes")
-        patch.setattr(workspace, "_spark", lambda: session)
-        patch.setattr(workspace, "_shell", lambda: shell)
+        patch.setattr(databricks, "VOLUMES", folder / "Volumes")
+        patch.setattr(databricks, "_spark", lambda: session)
+        patch.setattr(databricks, "_shell", lambda: shell)
         yield session

@@ -15,7 +15,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from helpers import cleaning, config, local_spark, quality, schema, session, streaming
+from helpers import cleaning, config, delta, local_spark, quality, schema, session, stream_to_delta
 from tests import lesson_queries
 
 LESSON = Path(__file__).resolve().parents[1] / "notebooks" / "14_stream_to_delta.ipynb"
@@ -39,11 +39,11 @@ def lesson(**names: Any) -> dict[str, Any]:
 def noting(write: Write, target: str, file: Path) -> Write:
     """`write`, and a line with number and time in `file` as soon as a micro-batch's rows can be read.
 
-    It is called in a worker of the server, where `write` merges by the name `session.merge`.
+    It is called in a worker of the server, where `write` merges by the name `delta.merge`.
     """
 
     def noted(batch: DataFrame, number: int) -> None:
-        merge = session.merge
+        merge = delta.merge
 
         def watched(rows: DataFrame, table: str, *keys: str) -> None:
             merge(rows, table, *keys)
@@ -51,11 +51,11 @@ def noting(write: Write, target: str, file: Path) -> Write:
                 with file.open("a") as lines:
                     lines.write(f"{number} {time.time()}\n")
 
-        session.merge = watched
+        delta.merge = watched
         try:
             write(batch, number)
         finally:
-            session.merge = merge
+            delta.merge = merge
 
     return noted
 
@@ -64,7 +64,7 @@ def from_files(table: str, target: str) -> Write:
     """The same cleaning and merge for lines of files, without quarantine."""
 
     def write(batch: DataFrame, _: int) -> None:
-        session.merge(streaming.CLEAN[table](cleaning.parse(batch, table)), target)
+        delta.merge(stream_to_delta.CLEAN[table](cleaning.parse(batch, table)), target)
 
     return write
 
@@ -80,7 +80,7 @@ class Follower:
         self.lesson = lesson(cloud=self.cloud, mine=self.cloud.names, spark=self.spark, streaming=watched)
 
     def _into_tables(self, cloud: config.Settings, table: str) -> Write:
-        write = streaming.into_tables(cloud, table)
+        write = stream_to_delta.into_tables(cloud, table)
         return noting(write, cloud.table(table, "stream"), self.folder / table)
 
     @property
@@ -142,9 +142,9 @@ class Follower:
         lines = self.spark.read.option("lineSep", "\n")
         raw = {table: cleaning.parse(lines.text(self.cloud.raw_path(table)), table) for table in schema.KEY}
         for table, frame in raw.items():
-            session.overwrite(streaming.CLEAN[table](frame), self.cloud.table(table))
+            delta.overwrite(stream_to_delta.CLEAN[table](frame), self.cloud.table(table))
         pin, geo, user = (quality.quarantine(frame, table) for table, frame in raw.items())
-        session.overwrite(pin.union(geo).union(user), self.cloud.table("quarantine"))
+        delta.overwrite(pin.union(geo).union(user), self.cloud.table("quarantine"))
         return {table: self.spark.read.table(self.cloud.table(table)).count() for table in raw}
 
     def differing(self, table: str) -> list[int]:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from confluent_kafka.admin import NewTopic
 
-from helpers import tables, wait
+from helpers import source, wait
 from local_cloud import supervise
 from local_cloud.cloud import bring_up
 from local_cloud.parts import all_parts, aws, kafka, mariadb
@@ -72,7 +72,7 @@ def answers(state: State, name: str) -> bool:
 
 def query(state: State, statement: str) -> None:
     """Run one SQL statement on the source database over a new connection."""
-    with tables.engine(mariadb.source_url(state)).begin() as connection:
+    with source.engine(mariadb.source_url(state)).begin() as connection:
         connection.exec_driver_sql(statement)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import counts
+from helpers import records
 from local_cloud import client_machine
 from local_cloud.parts import aws, kafka
 from local_cloud.state import write_private
@@ -127,8 +127,8 @@ def test_names_and_content_of_objects(sink):
         wait_for(lambda topic=topic: sink.count(topic) == 10, what=f"two full objects of {topic}")
         found = sink.objects(topic)
         assert list(found) == [f"{topic}+0+0000000000.json", f"{topic}+0+0000000005.json"]
-        records = [json.loads(line) for lines in found.values() for line in lines]
-        assert records == [{"n": n, "_offset": n} for n in range(10)]
+        rows = [json.loads(line) for lines in found.values() for line in lines]
+        assert rows == [{"n": n, "_offset": n} for n in range(10)]
     consumers = sink.rest("GET", "/connectors/names/status").json()["tasks"]
     assert [task["state"] for task in consumers] == ["RUNNING"] * 3
 
@@ -241,7 +241,7 @@ def test_ignored_records_leave_holes_and_dead_letters(sink, reported, dead_lette
 
 @pytest.fixture
 def counting(sink, monkeypatch):
-    """`helpers.counts` on this broker and this S3; the client machine's commands run here."""
+    """`helpers.records` on this broker and this S3; the client machine's commands run here."""
     client_machine.make(sink.state)
     login = (
         "org.apache.kafka.common.security.plain.PlainLoginModule required "
@@ -260,12 +260,12 @@ def counting(sink, monkeypatch):
             ["sh", "-c", command], cwd=home, check=True, capture_output=True, text=True
         ).stdout
 
-    monkeypatch.setattr(counts.client, "run", run)
-    monkeypatch.setattr(counts, "cluster", lambda: ("", f"127.0.0.1:{sink.state.port('kafka_internal')}"))
+    monkeypatch.setattr(records.client, "run", run)
+    monkeypatch.setattr(records, "cluster", lambda: ("", f"127.0.0.1:{sink.state.port('kafka_internal')}"))
     boto3 = SimpleNamespace(client=lambda service: aws.client(sink.state, service))
-    monkeypatch.setattr(counts, "boto3", boto3)
+    monkeypatch.setattr(records, "boto3", boto3)
     names = SimpleNamespace(dead_letter_topic="t.count.dead-letter")
-    monkeypatch.setattr(counts.config, "use_target", lambda: SimpleNamespace(names=names))
+    monkeypatch.setattr(records.config, "use_target", lambda: SimpleNamespace(names=names))
 
 
 def test_every_record_is_counted_in_s3_or_among_the_dead_letters(sink, counting):
@@ -275,7 +275,7 @@ def test_every_record_is_counted_in_s3_or_among_the_dead_letters(sink, counting)
     sink.produce("t.count.geo", [b'{"n": 0}', None])
     late = r"dead-letter topic t\.count\.dead-letter: .*'t\.count\.geo': {'in topic': 2, .*'missing': 2}"
     with pytest.raises(TimeoutError, match=late):
-        counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=1)
+        records.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=1)
     transform = {
         "transforms": "pos",
         "transforms.pos.type": "org.apache.kafka.connect.transforms.InsertField$Value",
@@ -289,7 +289,7 @@ def test_every_record_is_counted_in_s3_or_among_the_dead_letters(sink, counting)
         **dead_letters_of("t.count"),
     }
     sink.connector("count", **settings)
-    found = counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60)
+    found = records.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60)
     assert found == {
         "t.count.pin": {"in topic": 6, "in S3": 2, "unreadable": 2, "without a value": 2, "missing": 0},
         "t.count.geo": {"in topic": 2, "in S3": 1, "unreadable": 0, "without a value": 1, "missing": 0},
@@ -300,7 +300,7 @@ def test_every_record_is_counted_in_s3_or_among_the_dead_letters(sink, counting)
             sink.s3.delete_object(Bucket=BUCKET, Key=f"topics/{topic}/partition=0/{key}")
     sink.connector("count-again", **settings)
     wait_for(lambda: end_offset(sink, "t.count.dead-letter") == 10, what="the dead letters once more")
-    assert counts.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60) == found
+    assert records.wait_landed(BUCKET, ["t.count.pin", "t.count.geo"], seconds=60) == found
 
 
 def test_a_missing_bucket_is_named(sink):

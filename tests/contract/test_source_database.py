@@ -1,4 +1,4 @@
-"""helpers.tables against a real server, whose tables are left as they were; who may log in there."""
+"""helpers.source against a real server, whose tables are left as they were; who may log in there."""
 
 import contextlib
 import dataclasses
@@ -11,7 +11,7 @@ import pymysql
 import pytest
 import sqlalchemy as sa
 
-from helpers import tables
+from helpers import source
 from local_cloud.parts import mariadb
 from local_cloud.state import State
 from tests.jvm_servers import new_state, running
@@ -22,51 +22,51 @@ EXTRA = 5_000_000  # a key that no sample has
 
 
 @pytest.fixture(scope="module")
-def source(source_url: str) -> Iterator[sa.Engine]:
-    engine = tables.engine(source_url)
-    tables.load_samples(engine)
+def database(source_url: str) -> Iterator[sa.Engine]:
+    engine = source.engine(source_url)
+    source.load_samples(engine)
     yield engine
     engine.dispose()
 
 
-def delete(source: sa.Engine, name: str, low: int, high: int) -> None:
-    key = tables.TABLES[name].c[tables.KEY[name]]
-    with source.begin() as connection:
-        connection.execute(sa.delete(tables.TABLES[name]).where(key.between(low, high)))
+def delete(database: sa.Engine, name: str, low: int, high: int) -> None:
+    key = source.TABLES[name].c[source.KEY[name]]
+    with database.begin() as connection:
+        connection.execute(sa.delete(source.TABLES[name]).where(key.between(low, high)))
 
 
 def frozen(name: str) -> list[dict]:
-    return [tables.json_ready(row) for row in tables.sample_rows(name)]
+    return [source.json_ready(row) for row in source.sample_rows(name)]
 
 
-def test_loading_again_changes_nothing(source):
+def test_loading_again_changes_nothing(database):
     def checksums() -> list[tuple]:
-        names = ", ".join(tables.SOURCE.values())
-        with source.connect() as connection:
+        names = ", ".join(source.SOURCE.values())
+        with database.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.text(f"CHECKSUM TABLE {names}"))]
 
     before = checksums()
-    assert tables.load_samples(source) == tables.count(source) == EVERY
+    assert source.load_samples(database) == source.count(database) == EVERY
     assert checksums() == before
 
 
-def test_tables_that_are_half_loaded_or_gone_are_mended(source):
-    delete(source, "pin", 5000, ROWS)
-    delete(source, "user", 0, 10)
-    tables.TABLES["geo"].drop(source)
-    assert tables.load_samples(source) == EVERY
+def test_tables_that_are_half_loaded_or_gone_are_mended(database):
+    delete(database, "pin", 5000, ROWS)
+    delete(database, "user", 0, 10)
+    source.TABLES["geo"].drop(database)
+    assert source.load_samples(database) == EVERY
 
 
 @pytest.mark.parametrize("name", ["pin", "geo", "user"])
-def test_every_row_comes_back_field_by_field_and_type_by_type(source, name):
-    read = [row for rows in tables.chunks(source, name, 999) for row in rows]
+def test_every_row_comes_back_field_by_field_and_type_by_type(database, name):
+    read = [row for rows in source.chunks(database, name, 999) for row in rows]
     assert [json.dumps(row) for row in read] == [json.dumps(row) for row in frozen(name)]
 
 
-def test_the_frozen_lines_are_what_the_emulator_would_post(source):
-    for name in tables.SOURCE:
-        file = next(tables.SAMPLES.glob(f"{name}/partition=0/*+0000000000.json.gz"))
-        posted = next(tables.chunks(source, name, 10))
+def test_the_frozen_lines_are_what_the_emulator_would_post(database):
+    for name in source.SOURCE:
+        file = next(source.SAMPLES.glob(f"{name}/partition=0/*+0000000000.json.gz"))
+        posted = next(source.chunks(database, name, 10))
         lines = gzip.decompress(file.read_bytes()).splitlines()[:10]
         assert [json.loads(line) for line in lines] == [
             {**row, "_offset": at} for at, row in enumerate(posted)
@@ -74,8 +74,8 @@ def test_the_frozen_lines_are_what_the_emulator_would_post(source):
 
 
 @pytest.mark.parametrize("size", [1, ROWS - 1, ROWS, ROWS + 1])
-def test_chunks_reach_the_first_and_the_last_row_at_any_size(source, size):
-    rows = tables.chunks(source, "geo", size)
+def test_chunks_reach_the_first_and_the_last_row_at_any_size(database, size):
+    rows = source.chunks(database, "geo", size)
     first = next(rows)
     assert len(first) == min(size, ROWS) and first[0]["ind"] == 0
     if size > 1:
@@ -83,51 +83,51 @@ def test_chunks_reach_the_first_and_the_last_row_at_any_size(source, size):
 
 
 @pytest.mark.parametrize("ind", [0, 1, ROWS - 1])
-def test_a_post_is_read_by_its_key(source, ind):
-    found = tables.post(source, ind)
+def test_a_post_is_read_by_its_key(database, ind):
+    found = source.post(database, ind)
     assert [found["pin"]["index"], found["geo"]["ind"], found["user"]["ind"]] == [ind] * 3
 
 
-def test_posts_come_in_the_order_asked(source, monkeypatch):
-    monkeypatch.setattr(tables, "READ_KEYS", 2)
+def test_posts_come_in_the_order_asked(database, monkeypatch):
+    monkeypatch.setattr(source, "READ_KEYS", 2)
     inds = [ROWS - 1, 0, 77, 5, 0]
-    assert [row["user"]["ind"] for row in tables.posts(source, inds)] == inds
+    assert [row["user"]["ind"] for row in source.posts(database, inds)] == inds
 
 
-def test_a_post_that_is_not_there_is_named(source):
+def test_a_post_that_is_not_there_is_named(database):
     with pytest.raises(LookupError, match=f"no post {ROWS} in pinterest_data, geolocation_data, user_data"):
-        tables.post(source, ROWS)
+        source.post(database, ROWS)
 
 
-def test_every_character_survives(source):
+def test_every_character_survives(database):
     text = "\"q\" 'q' \\n \n\r\t \u00a0 émigré 日本 👩‍🎨 \u2028 %s :x"
     try:
-        with source.begin() as connection:
-            connection.execute(sa.insert(tables.TABLES["pin"]), [{"index": EXTRA, "title": text}])
+        with database.begin() as connection:
+            connection.execute(sa.insert(source.TABLES["pin"]), [{"index": EXTRA, "title": text}])
         assert next(
-            row for rows in tables.chunks(source, "pin") for row in rows if row["index"] == EXTRA
+            row for rows in source.chunks(database, "pin") for row in rows if row["index"] == EXTRA
         ) == {
-            **dict.fromkeys(tables.COLUMNS["pin"].split()),
+            **dict.fromkeys(source.COLUMNS["pin"].split()),
             "index": EXTRA,
             "title": text,
         }
     finally:
-        delete(source, "pin", EXTRA, EXTRA)
+        delete(database, "pin", EXTRA, EXTRA)
 
 
-def test_the_session_is_in_utc(source):
-    with source.connect() as connection:
+def test_the_session_is_in_utc(database):
+    with database.connect() as connection:
         assert connection.scalar(sa.text("SELECT @@session.time_zone")) == "+00:00"
 
 
-def test_a_dropped_connection_is_replaced(source):
-    with source.connect() as connection:
+def test_a_dropped_connection_is_replaced(database):
+    with database.connect() as connection:
         number = connection.scalar(sa.text("SELECT CONNECTION_ID()"))
-    other = sa.create_engine(source.url)
+    other = sa.create_engine(database.url)
     with other.connect() as connection:
         connection.execute(sa.text(f"KILL {number}"))
     other.dispose()
-    assert tables.count(source) == EVERY
+    assert source.count(database) == EVERY
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_a_dropped_connection_is_replaced(source):
     [({"password": "wrong"}, "refuses user"), ({"database": "elsewhere"}, "refuses user|has no database")],
     ids=["password", "database"],
 )
-def test_a_wrong_login_or_database_is_explained(source, change, message):
-    url = source.url.set(**change).render_as_string(hide_password=False)
-    with pytest.raises(tables.SourceError, match=message) as caught:
-        tables.engine(url)
+def test_a_wrong_login_or_database_is_explained(database, change, message):
+    url = database.url.set(**change).render_as_string(hide_password=False)
+    with pytest.raises(source.SourceError, match=message) as caught:
+        source.engine(url)
     assert "wrong" not in str(caught.value)
-    assert str(source.url.password) not in str(caught.value)
+    assert str(database.url.password) not in str(caught.value)
 
 
 def login(state: State, user: str, password: str = "", host: str = "127.0.0.1", **options: Any) -> Any:

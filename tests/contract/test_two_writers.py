@@ -18,7 +18,7 @@ BUCKET = "two-writers"
 WRITER = """
 import sys, time
 from pathlib import Path
-from helpers import session
+from helpers import session, delta
 folder, me, merges, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 
 def both(word):
@@ -30,10 +30,10 @@ def both(word):
 
 spark = session.spark()
 one = lambda nth: spark.createDataFrame([(nth, me, "0")], "ind BIGINT, who STRING, _position STRING")
-session.create_table(one(0), target)
+delta.create_table(one(0), target)
 both("ready")
 for nth in range(merges):
-    session.merge(one(2 * nth + int(me)), target)
+    delta.merge(one(2 * nth + int(me)), target)
 both("done")
 print(spark.read.table(target).count())
 """

@@ -28,15 +28,15 @@ ODD = {
 NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec tmpfs /tmp && exec "$0" "$@"']
 SPARK_ON_S3 = """
 import boto3
-from helpers import config, session
+from helpers import config, session, delta
 
 cloud = config.use_target()
 boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)
 table = cloud.table("pin")
 spark = session.spark()
 rows = spark.createDataFrame([(1, "Käfer 🪲", "0")], "ind BIGINT, title STRING, _position STRING")
-session.merge(rows, table)
-session.overwrite(spark.read.table(table), cloud.table("geo"))
+delta.merge(rows, table)
+delta.overwrite(spark.read.table(table), cloud.table("geo"))
 print([row["title"] for row in spark.read.table(cloud.table("geo")).collect()])
 """
 

@@ -115,7 +115,9 @@ def helpers(number: str) -> list[Code]:
 
 BOOKS = [notebook(number) for number in written()]
 MODULES = list({code.name: code for number in LESSONS for code in helpers(number)}.values())
-STREAMED = [code for code in (helpers("14") if "14" in written() else []) if code.name == "helpers.streaming"]
+STREAMED = [
+    code for code in (helpers("14") if "14" in written() else []) if code.name == "helpers.stream_to_delta"
+]
 
 
 # --- the rules ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from helpers import delivery, tables
+from helpers import delivery, source
 from helpers import user_posting_emulation as emulation
 from helpers.names import TABLES
 from helpers.posting import Sender
@@ -27,7 +27,7 @@ WHEN = dt.datetime(2018, 3, 4, 5, 6, 7)
 def row(table: str, ind: int) -> dict[str, Any]:
     times = {"timestamp": WHEN, "date_joined": WHEN}
     values: dict[str, Any] = times | {"age": 30, "latitude": -0.5, "longitude": 7.25, "downloaded": 1}
-    columns = tables.COLUMNS[table].split()
+    columns = source.COLUMNS[table].split()
     return {columns[0]: ind} | {name: values.get(name, f"{name} {ind} {ODD}") for name in columns[1:]}
 
 
@@ -47,18 +47,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def source(home: Path) -> sa.Engine:
+def database(home: Path) -> sa.Engine:
     engine = sa.create_engine(f"sqlite:///{home}/source.db")
-    tables.METADATA.create_all(engine)
+    source.METADATA.create_all(engine)
     with engine.begin() as connection:
-        for name, table in tables.TABLES.items():
+        for name, table in source.TABLES.items():
             connection.execute(sa.insert(table), [row(name, ind) for ind in range(POSTS)])
     return engine
 
 
 @pytest.fixture
-def options(source: sa.Engine, sink: Sink) -> dict[str, Any]:
-    return {"source": source, "sender": Sender(sink.url, tries=2, first_pause=0.01, timeout=5)}
+def options(database: sa.Engine, sink: Sink) -> dict[str, Any]:
+    return {"database": database, "sender": Sender(sink.url, tries=2, first_pause=0.01, timeout=5)}
 
 
 def keys(sink: Sink, table: str) -> list[int]:
@@ -84,7 +84,7 @@ def lines(home: Path) -> list[dict[str, Any]]:
 
 
 def wanted(table: str, ind: int) -> dict[str, Any]:
-    return tables.json_ready(row(table, ind))
+    return source.json_ready(row(table, ind))
 
 
 def test_all_sends_every_row_once_in_key_order(sink: Sink, options: Any, home: Path, capsys: Any) -> None:
@@ -125,20 +125,20 @@ def test_impossible_number_of_posts_is_refused(sink: Sink, options: Any, posts: 
 
 
 def test_empty_source_is_named(options: Any) -> None:
-    with options["source"].begin() as connection:
-        for table in tables.TABLES.values():
+    with options["database"].begin() as connection:
+        for table in source.TABLES.values():
             connection.execute(sa.delete(table))
     with pytest.raises(ValueError, match="lesson 01"):
         emulation.run("all", **options)
 
 
 def test_one_refused_record_is_kept_and_told(sink: Sink, options: Any, home: Path, capsys: Any) -> None:
-    options["source"].dispose()
+    options["database"].dispose()
     sink.script = [refuse(None, 1, None)]
     assert emulation.main(["--posts", "3"], **options) == 1
     (kept,) = lines(home)
     assert kept["error"] == "1: no"
-    assert kept["row"] == wanted(kept["table"], kept["row"][tables.KEY[kept["table"]]])
+    assert kept["row"] == wanted(kept["table"], kept["row"][source.KEY[kept["table"]]])
     out = capsys.readouterr().out
     assert "9 records sent, 8 accepted, 1 failed" in out
     assert "--resend" in out
@@ -173,8 +173,8 @@ def test_refused_key_stops_at_once_with_advice(sink: Sink, options: Any, home: P
 
 
 def test_source_that_breaks_off_loses_no_count(sink: Sink, options: Any, capsys: Any) -> None:
-    with options["source"].begin() as connection:
-        connection.execute(sa.delete(tables.TABLES["geo"]).where(tables.TABLES["geo"].c.ind == 49))
+    with options["database"].begin() as connection:
+        connection.execute(sa.delete(source.TABLES["geo"]).where(source.TABLES["geo"].c.ind == 49))
     counts = emulation.run(POSTS, batch=10, **options)
     assert not counts.ok
     assert "no post 49 in geolocation_data" in counts.stopped
@@ -235,8 +235,8 @@ CHILD = """
 import sys, sqlalchemy
 from helpers import user_posting_emulation
 from helpers.posting import Sender
-source = sqlalchemy.create_engine("sqlite:///" + sys.argv[1])
-sys.exit(user_posting_emulation.main(sys.argv[3:], source=source, sender=Sender(sys.argv[2])))
+database = sqlalchemy.create_engine("sqlite:///" + sys.argv[1])
+sys.exit(user_posting_emulation.main(sys.argv[3:], database=database, sender=Sender(sys.argv[2])))
 """
 
 
@@ -259,7 +259,7 @@ def interrupted(sink: Sink, home: Path, *argv: str) -> tuple[int, str, str, floa
         child.wait()
 
 
-def test_ctrl_c_finishes_the_batch_and_counts(sink: Sink, source: sa.Engine, home: Path) -> None:
+def test_ctrl_c_finishes_the_batch_and_counts(sink: Sink, database: sa.Engine, home: Path) -> None:
     sink.script = [slow] * 99
     code, out, err, _ = interrupted(sink, home, "--forever", "--batch", "3")
     assert code == 130
@@ -270,7 +270,7 @@ def test_ctrl_c_finishes_the_batch_and_counts(sink: Sink, source: sa.Engine, hom
     assert lines(home) == []
 
 
-def test_ctrl_c_while_the_api_is_away_keeps_the_batch(sink: Sink, source: sa.Engine, home: Path) -> None:
+def test_ctrl_c_while_the_api_is_away_keeps_the_batch(sink: Sink, database: sa.Engine, home: Path) -> None:
     sink.script = [accept] * 3 + [answer(503, Retry_After="30")] * 99
     code, out, err, seconds = interrupted(sink, home, "--all", "--batch", "3")
     assert (code, err) == (130, "")

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from helpers import checkpoint
+from helpers import ledger
 from local_cloud.state import State
 from runner import lessons
 from runner.execute import keep_equal_outputs, refresh_code
@@ -167,12 +167,12 @@ def test_the_log_with_an_error_is_named(folder: Path) -> None:
 
 
 def test_checkpoints_compare_by_value(folder: Path) -> None:
-    checkpoint.record("sent", {"pin": 3, "geo": 4})
-    checkpoint.record("in topic", {"pin": 3, "geo": 4}, equals="sent")
-    with pytest.raises(checkpoint.CheckpointError, match="geo 3 instead of 4"):
-        checkpoint.record("in S3", {"pin": 3, "geo": 3}, equals="sent")
-    with pytest.raises(checkpoint.CheckpointError, match="'clean'"):
-        checkpoint.record("in S3", {"pin": 3, "geo": 4}, equals="clean")
-    assert checkpoint.table("sent").loc["geo", "sent"] == 4
-    with pytest.raises(checkpoint.CheckpointError, match="clean"):
-        checkpoint.table("sent", "clean")
+    ledger.record("sent", {"pin": 3, "geo": 4})
+    ledger.record("in topic", {"pin": 3, "geo": 4}, equals="sent")
+    with pytest.raises(ledger.LedgerError, match="geo 3 instead of 4"):
+        ledger.record("in S3", {"pin": 3, "geo": 3}, equals="sent")
+    with pytest.raises(ledger.LedgerError, match="'clean'"):
+        ledger.record("in S3", {"pin": 3, "geo": 4}, equals="clean")
+    assert ledger.table("sent").loc["geo", "sent"] == 4
+    with pytest.raises(ledger.LedgerError, match="clean"):
+        ledger.table("sent", "clean")

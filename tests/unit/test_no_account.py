@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from helpers import client, config, tables
+from helpers import client, config, source
 from tests.bare import nothing_set
 from tests.operations import code, lessons
 
@@ -26,10 +26,10 @@ WITHOUT_SPARK = pytest.mark.parametrize(
 def first_error(path: Path) -> tuple[int, Exception | None]:
     """Run the cells of a lesson until one fails: its number from 0, and the error."""
     names: dict[str, Any] = {"__name__": "__main__", "display": lambda *_: None}
-    for number, source in enumerate(code(path)):
+    for number, database in enumerate(code(path)):
         try:
             with redirect_stdout(io.StringIO()):
-                exec(compile(source, f"{path.stem}-{number}", "exec"), names)
+                exec(compile(database, f"{path.stem}-{number}", "exec"), names)
         except Exception as error:
             return number, error
     return -1, None
@@ -76,7 +76,7 @@ def test_with_credentials_but_no_network(path: Path, tmp_path: Path) -> None:
         patch.setattr(socket, "getaddrinfo", asked("name", seen))
         patch.setattr(socket.socket, "connect", asked("connect", seen))
         _, error = first_error(path)
-    known = (EndpointConnectionError, config.ConfigError, tables.SourceError, client.CommandError)
+    known = (EndpointConnectionError, config.ConfigError, source.SourceError, client.CommandError)
     assert isinstance(error, known), repr(error)
     assert "\n" not in str(error)
     assert "eu-west-1.amazonaws.com" in str(error) or "SOURCE_URL" in str(error)

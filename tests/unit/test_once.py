@@ -3,7 +3,7 @@
 import pytest
 from botocore.exceptions import ClientError
 
-from helpers import once
+from helpers import lookup, once
 from helpers.config import ConfigError
 
 
@@ -34,6 +34,6 @@ def test_named_compares_the_whole_name() -> None:
 
 
 def test_needed_says_what_is_missing() -> None:
-    assert once.needed([3, 4], "the cluster (lesson 02)") == 3
+    assert lookup.needed([3, 4], "the cluster (lesson 02)") == 3
     with pytest.raises(ConfigError, match=r"Missing: the cluster \(lesson 02\)\."):
-        once.needed([], "the cluster (lesson 02)")
+        lookup.needed([], "the cluster (lesson 02)")

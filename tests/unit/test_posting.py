@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from helpers import posting
-from helpers.config import Settings, use_target
-from helpers.posting import PostingError, Sender, failed, find_api, kafka_payload
+from helpers.config import ConfigError, Settings, use_target
+from helpers.lookup import find_api
+from helpers.posting import PostingError, Sender, failed, kafka_payload
 from tests.posting_sink import ODD, Sink, accept, answer, refuse, reset, serving, slow
 
 KEY = "s3cret-key-0123456789"
@@ -335,7 +336,7 @@ def test_find_api_gives_address_and_key(cloud: Settings) -> None:
 )
 def test_find_api_says_what_is_missing(cloud: Settings, path: str, there: Any, stage: str, said: str) -> None:
     Definitions.lists[path] = there
-    with pytest.raises(PostingError) as raised:
+    with pytest.raises(ConfigError) as raised:
         find_api(cloud, stage)
     assert said in str(raised.value)
 

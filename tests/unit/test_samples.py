@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from data_samples import describe, dirt, make_hard_cases, make_samples
-from helpers import schema
-from helpers import tables as source
+from helpers import schema, source
 
 FOLDER = Path(make_samples.__file__).parent
 PROFILE = make_samples.PROFILE

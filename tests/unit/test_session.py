@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from helpers import cleaning, local_spark, session, wait
+from helpers import cleaning, delta, local_spark, session, wait
 from helpers.config import ROOT, ConfigError
 
 
@@ -123,20 +123,20 @@ def held(spark: Any, target: str) -> list[tuple[int, str]]:
 def test_merge_is_idempotent_and_the_higher_position_wins(spark: Any, tmp_path: Path) -> None:
     target = f"delta.`{tmp_path}/t`"
     first = posts(spark, (1, "Aruba", 9), (2, "Chad", 1))
-    session.merge(first, target)
-    session.merge(first, target)
+    delta.merge(first, target)
+    delta.merge(first, target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
-    session.merge(posts(spark, (1, "older", 8), (2, "Mali", 10), (3, "Peru", 3)), target)
+    delta.merge(posts(spark, (1, "older", 8), (2, "Mali", 10), (3, "Peru", 3)), target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Mali"), (3, "Peru")]
 
 
 def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_path: Path) -> None:
     target = f"delta.`{tmp_path}/t`"
     rows = posts(spark, (1, "Aruba", 1)).withColumn("coordinates", F.expr("array(1D, 2D)"))
-    session.create_table(rows, target)
+    delta.create_table(rows, target)
     assert spark.table(target).dtypes == rows.dtypes
-    session.merge(rows, target)
-    session.create_table(rows, target)
+    delta.merge(rows, target)
+    delta.create_table(rows, target)
     assert held(spark, target) == [(1, "Aruba")]
 
 
@@ -144,10 +144,10 @@ def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_pa
 def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_path: Path, kind: str) -> None:
     named = "`spark_catalog`.`default`.`1e5_quarantine`"
     target = f"delta.`{tmp_path}/t`" if kind == "a path" else named
-    session.merge(posts(spark, (1, "Aruba", 1), (2, "Chad", 1)), target)
+    delta.merge(posts(spark, (1, "Aruba", 1), (2, "Chad", 1)), target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
     for _ in range(2):
-        session.overwrite(posts(spark, (3, "Peru", 1)), target)
+        delta.overwrite(posts(spark, (3, "Peru", 1)), target)
         assert [row["ind"] for row in spark.read.table(target).collect()] == [3]
     spark.sql(f"DROP TABLE IF EXISTS {named}")
 
@@ -155,7 +155,7 @@ def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_p
 def test_a_write_that_another_one_got_in_the_way_of_is_tried_again(spark: Any) -> None:
     tried: list[str] = []
 
-    @session.again_on_conflict
+    @delta.again_on_conflict
     def write(rows: Any, target: str) -> None:
         tried.append(target)
         if len(tried) < 3:
@@ -164,12 +164,12 @@ def test_a_write_that_another_one_got_in_the_way_of_is_tried_again(spark: Any) -
     write(None, "t")
     assert tried == ["t"] * 3
 
-    @session.again_on_conflict
+    @delta.again_on_conflict
     def hopeless(rows: Any, target: str) -> None:
         tried.append(target)
         raise RuntimeError("[DELTA_CONCURRENT_APPEND]" if target == "busy" else "no such column")
 
-    for target, times in (("busy", session.TRIES), ("wrong", 1)):
+    for target, times in (("busy", delta.TRIES), ("wrong", 1)):
         tried.clear()
         with pytest.raises(RuntimeError):
             hopeless(None, target)
@@ -183,7 +183,7 @@ def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path
     def run() -> None:
         lines = spark.readStream.option("lineSep", "\n").text(f"{tmp_path}/in")
         write = lines.writeStream.foreachBatch(
-            lambda batch, _: session.merge(cleaning.clean_users(cleaning.parse(batch, "user")), target)
+            lambda batch, _: delta.merge(cleaning.clean_users(cleaning.parse(batch, "user")), target)
         )
         query = write.option("checkpointLocation", f"{tmp_path}/c").trigger(availableNow=True).start()
         query.awaitTermination()

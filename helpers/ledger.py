@@ -10,12 +10,12 @@ import pandas as pd
 from helpers.config import in_databricks, state_folder
 
 
-class CheckpointError(AssertionError):
+class LedgerError(AssertionError):
     """Two stages differ, or the stage to compare with was never recorded; the message says which tables."""
 
 
 def _file() -> Path:
-    return state_folder() / "checkpoints.json"
+    return state_folder() / "ledger.json"
 
 
 def read() -> dict[str, dict[str, int]]:
@@ -27,7 +27,7 @@ def record(stage: str, counts: Mapping[str, int], equals: str | None = None) -> 
     """Keep the counts of one stage, by table; a later run of the same stage replaces them.
 
     With `equals`, the name of an earlier stage, every table must have the same count there, else
-    CheckpointError names the tables that differ. A Databricks workspace does not know what a laptop
+    LedgerError names the tables that differ. A Databricks workspace does not know what a laptop
     counted: there the counts are printed, to be compared by hand.
     """
     known = read()
@@ -35,7 +35,7 @@ def record(stage: str, counts: Mapping[str, int], equals: str | None = None) -> 
         print(f"{stage}: {dict(counts)}; lesson 07 shows what {equals!r} must be, table by table")
     elif equals is not None:
         if equals not in known:
-            raise CheckpointError(f"nothing recorded for {equals!r} yet: run the lesson that makes it first")
+            raise LedgerError(f"nothing recorded for {equals!r} yet: run the lesson that makes it first")
         _compare(stage, counts, equals, known[equals])
     known[stage] = {table: int(count) for table, count in counts.items()}
     file = _file()
@@ -52,16 +52,16 @@ def _compare(stage: str, counts: Mapping[str, int], earlier: str, expected: Mapp
         if counts.get(table) != expected.get(table)
     ]
     if wrong:
-        raise CheckpointError(f"{stage!r} differs from {earlier!r}: {'; '.join(wrong)}")
+        raise LedgerError(f"{stage!r} differs from {earlier!r}: {'; '.join(wrong)}")
 
 
 def table(first: str, *others: str) -> pd.DataFrame:
-    """One row a table, one column for each named stage; CheckpointError names a stage not recorded yet.
+    """One row a table, one column for each named stage; LedgerError names a stage not recorded yet.
 
     The stages are named one by one, so that a page shows the same on every run.
     """
     known, stages = read(), (first, *others)
     missing = [stage for stage in stages if stage not in known]
     if missing:
-        raise CheckpointError(f"nothing recorded for {', '.join(map(repr, missing))} yet")
+        raise LedgerError(f"nothing recorded for {', '.join(map(repr, missing))} yet")
     return pd.DataFrame({stage: known[stage] for stage in stages})

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from helpers import client, config, once, wait
+from helpers import client, config, lookup, wait
 
 PAUSE = 0.2  # seconds between two calls of GetRecords: a shard answers five a second
 UNREADABLE, EMPTY = "unreadable", "without a value"  # why a record is a dead letter
@@ -19,29 +19,21 @@ sed -nE 's/^__connect.errors.topic:([^,]*),([^,]*,[^,]*),(.*message:(Skipping nu
 sort -u | cut -d' ' -f1,3 | sort | uniq -c"""
 
 
-def cluster() -> tuple[str, str]:
-    """The ARN of our MSK cluster and the address of its brokers for clients with IAM."""
-    kafka = boto3.client("kafka")
-    found = kafka.list_clusters(ClusterNameFilter=config.use_target().names.cluster)["ClusterInfoList"]
-    arn = once.needed(found, "the MSK cluster (lesson 02)")["ClusterArn"]
-    return arn, kafka.get_bootstrap_brokers(ClusterArn=arn)["BootstrapBrokerStringSaslIam"]
-
-
 def in_topics(topics: Iterable[str]) -> dict[str, int]:
     """Records in each topic: the sum over its partitions of the offset that the next record will get."""
     counts = dict.fromkeys(topics, 0)
     pattern = "|".join(topic.replace(".", "[.]") for topic in counts)
-    where = f"--bootstrap-server {cluster()[1]} --command-config client.properties"
+    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
     for line in client.run(f"kafka/bin/kafka-get-offsets.sh {where} --topic '{pattern}'").splitlines():
         topic, _, offset = line.split(":")
         counts[topic] += int(offset)
     return counts
 
 
-def in_s3(bucket: str, topic: str) -> list[dict[str, Any]]:
-    """Every record of a topic that has landed, object by object, in the order of its offsets."""
+def in_s3(bucket: str, prefix: str) -> list[dict[str, Any]]:
+    """Every record in the objects below a prefix, in the order of their keys: of a topic, its offsets."""
     s3 = boto3.client("s3")
-    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"topics/{topic}/")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
     keys = [item["Key"] for page in pages for item in page.get("Contents", [])]
     bodies = [s3.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
     return [json.loads(line) for body in bodies for line in body.splitlines()]
@@ -49,7 +41,9 @@ def in_s3(bucket: str, topic: str) -> list[dict[str, Any]]:
 
 def landed(bucket: str, topics: Iterable[str]) -> dict[str, int]:
     """Different offsets of each topic in S3: on AWS a worker that dies may leave a record in two objects."""
-    return {topic: len({record["_offset"] for record in in_s3(bucket, topic)}) for topic in topics}
+    return {
+        topic: len({record["_offset"] for record in in_s3(bucket, f"topics/{topic}")}) for topic in topics
+    }
 
 
 def dead_letters(most: int) -> Counter[tuple[str, str]]:
@@ -57,7 +51,7 @@ def dead_letters(most: int) -> Counter[tuple[str, str]]:
 
     Reads as many as `most` and wants the sink's `errors.deadletterqueue.context.headers.enable`.
     """
-    where = f"--bootstrap-server {cluster()[1]} --command-config client.properties"
+    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
     which = f"--topic {config.use_target().names.dead_letter_topic} --partition 0 --offset earliest"
     shown = "--formatter-property print.headers=true --formatter-property print.value=false"
     until = f"--max-messages {most} --timeout-ms 10000"

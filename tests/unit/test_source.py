@@ -1,4 +1,4 @@
-"""The parts of helpers.tables that need no database."""
+"""The parts of helpers.source that need no database."""
 
 import datetime as dt
 import gzip
@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from helpers import tables
+from helpers import source
 
 
 def test_a_row_becomes_json_with_iso_times():
@@ -20,7 +20,7 @@ def test_a_row_becomes_json_with_iso_times():
         "country": 'Côte "d\'Ivoire" 🙂',
         "age": None,
     }
-    ready = tables.json_ready(row)
+    ready = source.json_ready(row)
     assert ready == {**row, "timestamp": "2018-03-04T05:06:07", "day": "2018-12-31"}
     assert json.loads(json.dumps(ready)) == ready
 
@@ -28,7 +28,7 @@ def test_a_row_becomes_json_with_iso_times():
 @pytest.mark.parametrize("value", [Decimal("1.5"), b"x", dt.timedelta(1), {1}, [1]], ids=repr)
 def test_an_unknown_type_is_refused_by_column_never_null(value):
     with pytest.raises(TypeError, match=f"'price'.*{type(value).__name__}"):
-        tables.json_ready({"ind": 1, "price": value})
+        source.json_ready({"ind": 1, "price": value})
 
 
 @pytest.mark.parametrize(
@@ -60,21 +60,21 @@ def test_an_unknown_type_is_refused_by_column_never_null(value):
     ],
 )
 def test_a_database_that_cannot_be_used_is_explained_without_its_password(url, message):
-    with pytest.raises(tables.SourceError, match=message) as caught:
-        tables.engine(url)
+    with pytest.raises(source.SourceError, match=message) as caught:
+        source.engine(url)
     assert "sesame" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
 def test_a_password_with_an_at_sign_is_percent_encoded():
-    with pytest.raises(tables.SourceError, match=r"No source database answers at 127\.0\.0\.1:1"):
-        tables.engine("mysql+pymysql://u:p%40sesame@127.0.0.1:1/x")
+    with pytest.raises(source.SourceError, match=r"No source database answers at 127\.0\.0\.1:1"):
+        source.engine("mysql+pymysql://u:p%40sesame@127.0.0.1:1/x")
 
 
 def test_the_samples_are_read_in_order_typed_and_without_offset():
-    rows = list(tables.sample_rows("user"))
+    rows = list(source.sample_rows("user"))
     assert [row["ind"] for row in rows] == list(range(11_154))
-    assert list(rows[0]) == tables.COLUMNS["user"].split()
+    assert list(rows[0]) == source.COLUMNS["user"].split()
     assert {type(row["date_joined"]) for row in rows} == {dt.datetime}
 
 
@@ -91,11 +91,11 @@ def test_samples_are_read_plain_or_compressed(tmp_path, name):
     file = tmp_path / "geo" / "partition=0" / name
     file.parent.mkdir(parents=True)
     file.write_bytes(gzip.compress(line) if name.endswith("gz") else line)
-    assert list(tables.sample_rows("geo", tmp_path)) == [
+    assert list(source.sample_rows("geo", tmp_path)) == [
         {**record, "timestamp": dt.datetime(2018, 3, 4, 5, 6, 7)}
     ]
 
 
 def test_a_folder_without_samples_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=str(tmp_path)):
-        list(tables.sample_rows("pin", tmp_path))
+        list(source.sample_rows("pin", tmp_path))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
-from helpers import quality, session
+from helpers import delta, quality
 from helpers.cleaning import clean_geo, clean_pins, clean_users, parse
 from helpers.config import Settings
 
@@ -33,9 +33,9 @@ def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]
                 if target not in checked:
                     _ensure(each, target, number, table)
                     checked.add(target)
-            session.merge(rows, clean)
+            delta.merge(rows, clean)
             if not bad.isEmpty():  # far cheaper than a merge of nothing
-                session.merge(bad, aside, "_position", "record")
+                delta.merge(bad, aside, "_position", "record")
 
     return write
 
@@ -64,7 +64,7 @@ def _ensure(rows: DataFrame, target: str, number: int, table: str) -> None:
             raise StreamError(
                 f"{target} is gone, but {number} micro-batches were written to it: {remedy}"
             ) from None
-        return session.create_table(rows, target)
+        return delta.create_table(rows, target)
     if columns != rows.columns:
         raise StreamError(f"{target} has the columns {columns}, the rules make {rows.columns}: {remedy}")
 
@@ -84,5 +84,5 @@ def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:
         shutil.rmtree(checkpoint, ignore_errors=True)
     # The checkpoint first: cut off between the two, the next run merges all once more and loses nothing.
     nothing = parse(spark.createDataFrame([], "value BINARY, sequenceNumber STRING"), table)
-    session.overwrite(CLEAN[table](nothing), cloud.table(table, "stream"))
-    session.overwrite(quality.quarantine(nothing, table), cloud.table(table, "stream_quarantine"))
+    delta.overwrite(CLEAN[table](nothing), cloud.table(table, "stream"))
+    delta.overwrite(quality.quarantine(nothing, table), cloud.table(table, "stream_quarantine"))

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from data_samples import make_hard_cases
-from helpers import cleaning, quality, schema, session, streaming
+from helpers import cleaning, delta, quality, schema, stream_to_delta
 from helpers.config import Settings
 from helpers.names import TABLES
 
@@ -50,7 +50,7 @@ def test_parsed_records_have_every_column_as_text(spark: Any, table: str) -> Non
 
 def write(spark: Any, cloud: Settings, batches: list[list[tuple[bytes, str]]]) -> tuple[list[Any], list[Any]]:
     """The clean and the set-aside rows after micro-batches of the user stream."""
-    put = streaming.into_tables(cloud, "user")
+    put = stream_to_delta.into_tables(cloud, "user")
     for number, batch in enumerate(batches):
         put(frame(spark, batch), number)
     names = cloud.table("user", "stream"), cloud.table("user", "stream_quarantine")
@@ -97,8 +97,8 @@ def batch(spark: Any, tmp_path: Path) -> tuple[list[int], int]:
     lines = [json.dumps({**json.loads(line), "_offset": place}) for place, line in enumerate(AGES)]
     raw = cleaning.parse(spark.createDataFrame([(line,) for line in lines], "value STRING"), "user")
     names = [f"delta.`{tmp_path}/{name}`" for name in ("batch", "aside")]
-    session.overwrite(cleaning.clean_users(raw), names[0])
-    session.overwrite(quality.quarantine(raw, "user"), names[1])
+    delta.overwrite(cleaning.clean_users(raw), names[0])
+    delta.overwrite(quality.quarantine(raw, "user"), names[1])
     table = spark.read.table(names[0])
     sums = quality.reconcile(raw, table, "user")
     assert sums["in"] == len(AGES) == sums["clean"] + sums["duplicates"] + sums["quarantined"]
@@ -112,7 +112,7 @@ def test_a_changed_rule_reaches_every_record_in_both_arms(
     for oldest, posts, aside in ((120, [1, 2], 2), (129, [1, 2], 1), (140, [1, 2, 3], 0), (100, [1], 3)):
         rules(oldest)
         assert batch(spark, tmp_path) == (posts, aside)
-        streaming.start_over(spark, cloud, "user")
+        stream_to_delta.start_over(spark, cloud, "user")
         clean, quarantined = write(spark, cloud, [numbered(AGES[:3]), numbered(AGES[3:], 3)])
         assert ([row.split("ind=")[1].split(",")[0] for row in clean], len(quarantined)) == (
             list(map(str, posts)),
@@ -130,11 +130,11 @@ def test_a_new_column_reaches_every_row_in_both_arms(
     def wider(raw: Any) -> Any:
         return old(raw).withColumn("adult", F.col("age") >= 18)
 
-    monkeypatch.setitem(streaming.CLEAN, "user", wider)
+    monkeypatch.setitem(stream_to_delta.CLEAN, "user", wider)
     monkeypatch.setattr(cleaning, "clean_users", wider)
-    with pytest.raises(streaming.StreamError, match=r"'adult'.*start_over\(spark, cloud, 'user'\)"):
+    with pytest.raises(stream_to_delta.StreamError, match=r"'adult'.*start_over\(spark, cloud, 'user'\)"):
         write(spark, cloud, [numbered([user(1, 30)], 9)])
-    streaming.start_over(spark, cloud, "user")
+    stream_to_delta.start_over(spark, cloud, "user")
     clean, _ = write(spark, cloud, [numbered([user(1, 30), user(2, 9)])])
     assert ["adult=True" in clean[0], "adult=False" in clean[1]] == [True, True]
     batch(spark, tmp_path)
@@ -146,19 +146,19 @@ def test_samples_first_and_a_bucket_later_leave_what_is_in_the_bucket(spark: Any
     for name, offset in (("samples", 900), ("bucket", 3)):
         line = user(1, 30, first_name=name, _offset=offset).decode()
         raw = cleaning.parse(spark.createDataFrame([(line,)], "value STRING"), "user")
-        session.overwrite(cleaning.clean_users(raw), target)
+        delta.overwrite(cleaning.clean_users(raw), target)
     assert [row["user_name"] for row in spark.read.table(target).collect()] == ["bucket B"]
 
 
 @pytest.mark.parametrize("kind", ["stream", "stream_quarantine"])
 def test_a_table_deleted_under_its_checkpoint_is_noticed(spark: Any, cloud: Settings, kind: str) -> None:
-    put = streaming.into_tables(cloud, "user")
+    put = stream_to_delta.into_tables(cloud, "user")
     put(frame(spark, numbered([user(1, 30)])), 0)
     shutil.rmtree(cloud.table("user", kind).split("`")[1])
-    later = streaming.into_tables(cloud, "user")  # another day's query, with the same checkpoint
-    with pytest.raises(streaming.StreamError, match="is gone, but 7 micro-batches were written to it"):
+    later = stream_to_delta.into_tables(cloud, "user")  # another day's query, with the same checkpoint
+    with pytest.raises(stream_to_delta.StreamError, match="is gone, but 7 micro-batches were written to it"):
         later(frame(spark, numbered([user(2, 30)], 1)), 7)
-    streaming.start_over(spark, cloud, "user")
+    stream_to_delta.start_over(spark, cloud, "user")
     clean, _ = write(spark, cloud, [numbered([user(1, 30), user(2, 30)])])
     assert len(clean) == 2
 
@@ -168,7 +168,7 @@ def test_starting_over_forgets_the_checkpoint(spark: Any, cloud: Settings) -> No
     for folder in (noted, other):
         folder.mkdir(parents=True)
     write(spark, cloud, [numbered([user(1, 30)])])
-    streaming.start_over(spark, cloud, "user")
+    stream_to_delta.start_over(spark, cloud, "user")
     assert not noted.exists() and other.exists()
     assert spark.read.table(cloud.table("user", "stream")).isEmpty()
 

@@ -11,7 +11,7 @@ from IPython.core.formatters import DisplayFormatter
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from helpers import checkpoint, config, session, workspace
+from helpers import config, databricks, ledger, session
 from tests.bare import nothing_set
 from tests.databricks import inside
 
@@ -56,8 +56,8 @@ def test_without_a_notebook_there_are_no_parameters(
     shell: str | None, no_settings: pytest.MonkeyPatch
 ) -> None:
     found = SimpleNamespace(user_ns={}) if shell else None
-    no_settings.setattr(workspace, "_shell", lambda: found)
-    assert workspace.parameters(["RAW_PATH"]) == {}
+    no_settings.setattr(databricks, "_shell", lambda: found)
+    assert databricks.parameters(["RAW_PATH"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_folder_without_files_is_named_and_the_old_copy_kept(empty: bool, tmp_
         (tmp_path / "source").mkdir()
     put(tmp_path / "target", old="kept")
     with pytest.raises(FileNotFoundError, match="RAW_PATH"):
-        workspace.copy(tmp_path / "source", tmp_path / "target")
+        databricks.copy(tmp_path / "source", tmp_path / "target")
     assert held(tmp_path / "target") == {"old": "kept"}
 
 
@@ -168,7 +168,7 @@ def test_a_volume_is_asked_for_no_permission_bits(tmp_path: Path, no_settings: p
 
     for call in ("chmod", "utime", "chown"):
         no_settings.setattr(os, call, refuse)
-    assert held(workspace.copy(tmp_path / "source", tmp_path / "target")) == {"a": "1"}
+    assert held(databricks.copy(tmp_path / "source", tmp_path / "target")) == {"a": "1"}
 
 
 def test_scratch_folders_are_empty_and_never_the_same(tmp_path: Path) -> None:
@@ -207,14 +207,14 @@ def test_a_stage_that_a_laptop_counted_is_printed_for_comparison(
     tmp_path: Path, no_settings: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     no_settings.setenv("LOCAL_CLOUD_HOME", str(tmp_path / "s"))
-    with pytest.raises(checkpoint.CheckpointError):
-        checkpoint.record("read by Spark", {"pin": 3}, equals="in S3")
+    with pytest.raises(ledger.LedgerError):
+        ledger.record("read by Spark", {"pin": 3}, equals="in S3")
     with inside(tmp_path):
-        checkpoint.record("read by Spark", {"pin": 3}, equals="in S3")
+        ledger.record("read by Spark", {"pin": 3}, equals="in S3")
         assert "'in S3'" in capsys.readouterr().out
-        with pytest.raises(checkpoint.CheckpointError, match="pin 4 instead of 3"):
-            checkpoint.record("clean", {"pin": 4}, equals="read by Spark")
-    assert checkpoint.read() == {"read by Spark": {"pin": 3}}
+        with pytest.raises(ledger.LedgerError, match="pin 4 instead of 3"):
+            ledger.record("clean", {"pin": 4}, equals="read by Spark")
+    assert ledger.read() == {"read by Spark": {"pin": 3}}
 
 
 def test_the_session_is_the_workspaces_own_and_its_tables_show_their_rows(
@@ -225,7 +225,7 @@ def test_the_session_is_the_workspaces_own_and_its_tables_show_their_rows(
         "id", F.expr("if(id = 0, NULL, id * 10)").alias("n"), F.lit("<b>").alias("text")
     )
     with inside(tmp_path):
-        no_settings.setattr(workspace, "_shell", lambda: SimpleNamespace(display_formatter=formatter))
+        no_settings.setattr(databricks, "_shell", lambda: SimpleNamespace(display_formatter=formatter))
         told: dict[str, str] = {}
         own = SimpleNamespace(conf=SimpleNamespace(set=told.__setitem__))
         builder = SimpleNamespace(getOrCreate=lambda: own)
@@ -234,16 +234,16 @@ def test_the_session_is_the_workspaces_own_and_its_tables_show_their_rows(
         assert told == {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
     assert isinstance(rows, DataFrame)
     shown = formatter.format(rows.orderBy("id"))[0]["text/html"]
-    assert shown.count("<tr") == workspace.SHOWN + 1
+    assert shown.count("<tr") == databricks.SHOWN + 1
     assert "<td>NULL</td>" in shown and "<td>190</td>" in shown and "&lt;b&gt;" in shown
     assert formatter.format(1) == ({"text/plain": "1"}, {})
 
 
 def test_outside_a_notebook_there_is_nothing_to_show_tables_in(no_settings: pytest.MonkeyPatch) -> None:
-    no_settings.setattr(workspace, "_shell", lambda: None)
-    workspace.show_frames()
+    no_settings.setattr(databricks, "_shell", lambda: None)
+    databricks.show_frames()
 
 
 def test_a_stream_has_no_first_rows(spark: Any) -> None:
-    assert workspace.as_table(spark.readStream.format("rate").load()) is None
-    assert "<th>id</th>" in str(workspace.as_table(spark.range(0)))
+    assert databricks.as_table(spark.readStream.format("rate").load()) is None
+    assert "<th>id</th>" in str(databricks.as_table(spark.range(0)))

@@ -1,0 +1,59 @@
+"""Find what earlier lessons have made, by its name; a ConfigError says which lesson makes what is missing."""
+
+from typing import Any, TypeVar
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from helpers import config
+from helpers.config import ConfigError
+
+T = TypeVar("T")
+
+
+def needed(found: list[T], what: str) -> T:
+    """The first of what was found; a ConfigError that says `what` is missing if nothing was."""
+    if not found:
+        raise ConfigError(f"Missing: {what}.")
+    return found[0]
+
+
+def cluster() -> tuple[str, str]:
+    """The ARN of our MSK cluster and the address of its brokers for clients with IAM."""
+    kafka = boto3.client("kafka")
+    found = kafka.list_clusters(ClusterNameFilter=config.use_target().names.cluster)["ClusterInfoList"]
+    arn = needed(found, "the MSK cluster (lesson 02)")["ClusterArn"]
+    return arn, kafka.get_bootstrap_brokers(ClusterArn=arn)["BootstrapBrokerStringSaslIam"]
+
+
+def machine() -> str:
+    """The instance id of the running client machine."""
+    names = config.use_target().names
+    running = {"Name": "instance-state-name", "Values": ["running"]}
+    filters = [running, *names.filters(names.client_machine)]
+    found = boto3.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return str(needed(found, "a running client machine (lesson 03)")["Instances"][0]["InstanceId"])
+
+
+def find_api(cloud: config.Settings, stage: str = "") -> tuple[str, str]:
+    """Invoke URL and API key of the API that lesson 05 makes, found by name; `stage` if there are several.
+
+    Raises ConfigError that says what is missing.
+    """
+    names, gateway = cloud.names, boto3.client("apigateway")
+    try:
+        api = _one(gateway.get_rest_apis(limit=500)["items"], "name", names.api)
+        stages = gateway.get_stages(restApiId=api["id"])["item"]
+        keys = gateway.get_api_keys(nameQuery=names.api_key, includeValues=True, limit=500)["items"]
+    except (BotoCoreError, ClientError) as error:
+        raise ConfigError(f"API Gateway does not answer ({error}): is the local cloud up?") from None
+    url = cloud.invoke_url(api["id"], _one(stages, "stageName", stage)["stageName"])
+    return url, _one(keys, "name", names.api_key)["value"]
+
+
+def _one(items: list[dict[str, Any]], field_: str, name: str) -> dict[str, Any]:
+    found = [item for item in items if not name or item[field_] == name]
+    if len(found) != 1:
+        there = ", ".join(item[field_] for item in items) or "none"
+        raise ConfigError(f"API Gateway: not exactly one {field_} {name} ({there}); lesson 05 makes it")
+    return found[0]
