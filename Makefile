@@ -10,7 +10,6 @@ TEST_HOME := $(CURDIR)/.local/test
 IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME=$(TEST_HOME)
 LOCKED := --require-hashes --no-deps -r requirements.lock
 TWO_FILES := -n 2 --dist loadfile --no-loadscope-reorder
-NBVAL := --nbval -p tests.encrypted_kernels --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 600
 
 # Always: a backend that the reader has exported would leave the lessons without their charts.
 export MPLBACKEND := module://matplotlib_inline.backend_inline
@@ -46,7 +45,7 @@ test: no-aws setup lint  ## every test; the notebooks must reproduce their commi
 	@$(IN_TEST) $(CLOUD) reset
 	@$(PYTEST) $(TWO_FILES) -m "not soak" tests
 	@$(IN_TEST) $(CLOUD) up
-	@$(IN_TEST) $(PYTEST) $(NBVAL) notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
+	@$(IN_TEST) $(PYTEST) --nbval notebooks; result=$$?; $(IN_TEST) $(CLOUD) down; exit $$result
 
 test-fast: setup  ## the inner loop: unit and style tests
 	@$(PYTEST) tests/unit tests/style

@@ -1,55 +1,50 @@
 """One naming system: every resource name of the pipeline from one user id."""
 
 import re
-from dataclasses import dataclass
 
 TABLES = ("pin", "geo", "user")
 
 
-@dataclass(frozen=True)
 class Names:
     """All names of one user's pipeline. `user_id` is 1 to 16 letters or digits; ValueError otherwise."""
 
-    user_id: str
+    def __init__(self, user_id: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9]{1,16}", user_id):
+            raise ValueError(f"user id {user_id!r}: use 1 to 16 letters or digits (PIPELINE_USER)")
+        self.user_id = user_id
+        # One of each for every table: Kafka topic, Kinesis stream, Delta table.
+        self.topic = {table: f"{user_id}.{table}" for table in TABLES}
+        self.stream = {table: f"streaming-{user_id}-{table}" for table in TABLES}
+        self.table = {table: f"{user_id}_{table}_table" for table in TABLES}
+        self.trial_stream = f"streaming-{user_id}-trial"
+        self.dead_letter_topic = f"{user_id}-dead-letter"  # for records that the sink cannot convert
+        self.bucket = f"user-{user_id.lower()}-bucket"  # bucket names are lower case and global
+        self.scratch_bucket = f"{self.bucket}-scratch"  # the lesson that makes it deletes it
+        self.plugin = f"{user_id}-plugin"
+        self.connector = f"{user_id}-connector"
+        self.worker_configuration = f"{user_id}-worker"
+        self.ec2_role = f"{user_id}-ec2-access-role"
+        self.connect_role = f"{user_id}-connect-role"
+        self.kinesis_role = f"{user_id}-kinesis-access-role"
+        self.mwaa_role = f"{user_id}-mwaa-role"
+        self.api = f"{user_id}-api"
+        self.api_key = f"{user_id}-key"
+        self.dag = f"{user_id}_dag"
+        # These must begin with a letter, which an id need not do.
+        self.usage_plan = f"p-{user_id}-plan"
+        self.vpc = f"p-{user_id}-vpc"
+        self.cluster = f"p-{user_id}-cluster"
+        self.client_machine = f"p-{user_id}-client"
+        self.broker_group = f"p-{user_id}-brokers"
+        self.client_group = f"p-{user_id}-clients"
+        self.load_balancer = f"p-{user_id}-lb"
+        self.vpc_link = f"p-{user_id}-link"
+        self.environment = f"p-{user_id}-airflow"
+        # Every AWS resource of this pipeline carries this tag.
+        self.tags = {"project": f"pinterest-pipeline-{user_id}"}
 
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9]{1,16}", self.user_id):
-            raise ValueError(f"user id {self.user_id!r}: use 1 to 16 letters or digits (PIPELINE_USER)")
-
-    @property
-    def topic(self) -> dict[str, str]:
-        """Kafka topic of each table."""
-        return {table: f"{self.user_id}.{table}" for table in TABLES}
-
-    @property
-    def dead_letter_topic(self) -> str:
-        """Kafka topic for records that the sink cannot convert."""
-        return f"{self.user_id}-dead-letter"
-
-    @property
-    def stream(self) -> dict[str, str]:
-        """Kinesis stream of each table."""
-        return {table: f"streaming-{self.user_id}-{table}" for table in TABLES}
-
-    @property
-    def table(self) -> dict[str, str]:
-        """Delta table of each table."""
-        return {table: f"{self.user_id}_{table}_table" for table in TABLES}
-
-    @property
-    def bucket(self) -> str:
-        """S3 bucket; bucket names are lower case and global."""
-        return f"user-{self.user_id.lower()}-bucket"
-
-    @property
-    def scratch_bucket(self) -> str:
-        """A second bucket for trying things; the lesson that makes it deletes it."""
-        return f"{self.bucket}-scratch"
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tag that every AWS resource of this pipeline carries."""
-        return {"project": f"pinterest-pipeline-{self.user_id}"}
+    def __repr__(self) -> str:
+        return f"Names({self.user_id!r})"
 
     @property
     def tag_list(self) -> list[dict[str, str]]:
@@ -67,34 +62,11 @@ class Names:
             *({"Name": f"tag:{key}", "Values": [value]} for key, value in self.tags.items()),
         ]
 
-    def __getattr__(self, thing: str) -> str:
-        """Any other name: see `PATTERNS`."""
-        if thing not in PATTERNS:
-            raise AttributeError(f"no name for {thing!r}; there are {', '.join(PATTERNS)}")
-        return PATTERNS[thing].format(id=self.user_id)
-
-
-PATTERNS = {
-    "plugin": "{id}-plugin",
-    "connector": "{id}-connector",
-    "worker_configuration": "{id}-worker",
-    "ec2_role": "{id}-ec2-access-role",
-    "connect_role": "{id}-connect-role",
-    "kinesis_role": "{id}-kinesis-access-role",
-    "mwaa_role": "{id}-mwaa-role",
-    "api": "{id}-api",
-    "api_key": "{id}-key",
-    "dag": "{id}_dag",
-    "trial_stream": "streaming-{id}-trial",
-    # These must start with a letter.
-    "usage_plan": "p-{id}-plan",
-    "vpc": "p-{id}-vpc",
-    "cluster": "p-{id}-cluster",
-    "client_machine": "p-{id}-client",
-    "broker_group": "p-{id}-brokers",
-    "client_group": "p-{id}-clients",
-    "load_balancer": "p-{id}-lb",
-    "vpc_link": "p-{id}-link",
-    "database": "p-{id}-db",
-    "environment": "p-{id}-airflow",
-}
+    def all(self) -> set[str]:
+        """Every name, those of the tables included; without the id itself and the tags."""
+        named = {key: value for key, value in vars(self).items() if key not in ("user_id", "tags")}
+        return {
+            name
+            for value in named.values()
+            for name in (value.values() if isinstance(value, dict) else [value])
+        }

@@ -26,9 +26,9 @@ WORKSPACE = """
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from helpers import session, workspace
+from helpers import databricks, session
 
-workspace.VOLUMES = Path({volumes!r})
+databricks.VOLUMES = Path({volumes!r})
 spark = session.spark()
 os.environ["DATABRICKS_RUNTIME_VERSION"] = "client.4.17"
 ask, SAID = type(spark).sql, []
@@ -37,7 +37,7 @@ def answer(self, statement, *given, **named):
     if not statement.startswith("CREATE VOLUME IF NOT EXISTS"):
         return ask(self, statement, *given, **named)
     SAID.append(statement)
-    workspace.VOLUMES.joinpath(*statement.split()[-1].replace("`", "").split(".")).mkdir(parents=True)
+    databricks.VOLUMES.joinpath(*statement.split()[-1].replace("`", "").split(".")).mkdir(parents=True)
 
 type(spark).sql = answer
 dbutils = SimpleNamespace(widgets=SimpleNamespace(get={{"RAW_PATH": {raw!r}}}.__getitem__))
@@ -145,7 +145,7 @@ def test_the_single_notebooks_are_readable_and_hold_no_more_than_they_need(tmp_p
         book = json.loads((tmp_path / path.name).read_text(encoding="utf-8"))
         first = book["cells"][1]["source"]
         assert "def use_target() -> Settings:" in first and "b64decode" not in first
-        for other in ("posting", "tables", "inventory", "client"):
+        for other in ("posting", "source", "records", "client"):
             assert f'SOURCES["helpers.{other}"]' not in first
         assert not any("](../" in "".join(cell["source"]) for cell in book["cells"])
         nbformat.validate(nbformat.from_dict(book))
