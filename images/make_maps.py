@@ -47,7 +47,7 @@ BOXES = {
     "connect": Box(column(5), BATCH, "Connect", "S3 sink", "06", 6),
     "s3": Box(column(6), BATCH, "S3", "raw JSON", "06 · 08", 6),
     "spark": Box(column(7), BATCH, "Spark", "cleaning", "08 · 09", 8),
-    "delta": Box(column(8), BATCH, "Delta", "3 tables", "09 · 14", 9),
+    "delta": Box(column(8), BATCH, "Delta", "2 × 3 tables", "09 · 14", 9),
     "answers": Box(column(9), BATCH, "Answers", "SQL", "10", 10),
     "kinesis": Box(column(3), STREAM, "Kinesis", "3 streams", "12", 12, width=STEP + BOX),
     "streaming": Box(column(7), STREAM, "Spark", "streaming", "14", 14),
