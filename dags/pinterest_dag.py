@@ -1,19 +1,15 @@
 """The daily batch: clean what has arrived in S3, then answer the questions.
 
-Two notebooks run on Databricks, one after the other. Both read everything and merge by key, so a run
-needs no date, may be repeated at any time, and one run is enough after any pause: nothing is caught up.
-
-What differs between environments comes from outside. MWAA turns the configuration option
-`pipeline.retries` into the environment variable `AIRFLOW__PIPELINE__RETRIES`; the options are `user_id`,
-which goes on to the notebooks, `retries`, `retry_seconds` and `poll_seconds`. The Airflow variable
-`pinterest_notebooks` names the notebooks' folder in the workspace, and the connection
-`databricks_default` the workspace itself.
+Two notebooks run on Databricks, one after the other. The first reads everything and writes its tables whole,
+so a run may be repeated at any time, and after a pause one run is enough. What differs between environments
+comes from outside: MWAA turns its option `pipeline.retries` into the variable `AIRFLOW__PIPELINE__RETRIES`.
+The Airflow variable `pinterest_notebooks` names the notebooks' folder, the connection `databricks_default`
+the workspace.
 """
 
 import logging
 import os
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from airflow.providers.databricks.operators.databricks import DatabricksSubmitRunOperator
 
@@ -22,22 +18,34 @@ try:
 except ImportError:  # Airflow 2
     from airflow import DAG
 
-TIME_OUT = timedelta(hours=1)  # of one try of one notebook
-# Databricks starts one run a token: a request that is sent again after a broken connection starts no second.
-TRY = "run_id ~ dag_run.start_date ~ task.task_id ~ ti.try_number"  # a run deleted and made again is another
-ONCE = f"{{{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, {TRY}) }}}}"
-
 
 def option(name: str, default: str) -> str:
     """The environment's own value of an option of this DAG."""
     return os.environ.get(f"AIRFLOW__PIPELINE__{name.upper()}", default)
 
 
-USER_ID = option("user_id", "")
+USER_ID = option("user_id", "")  # goes on to the notebooks
+RETRIES = int(option("retries", "2"))
+PAUSE = timedelta(seconds=float(option("retry_seconds", "300")))  # between two tries
+POLL_SECONDS = int(option("poll_seconds", "30"))
+
+NOTEBOOK_LIMIT = timedelta(minutes=30)  # Databricks ends a notebook after this time
+TRY_LIMIT = timedelta(minutes=45)  # Airflow waits longer, so that it is told how the notebook ended
+TASK_LIMIT = (RETRIES + 1) * TRY_LIMIT + RETRIES * PAUSE
+RUN_LIMIT = 2 * TASK_LIMIT + timedelta(minutes=30)  # two tasks, and the time to wait for a free worker
+
+# Serverless compute with the same packages every night. If a workspace refuses environment_key for notebooks,
+# leave both lines out and choose the version in the notebook's Environment panel.
+ENVIRONMENT = {"environment_key": "lessons", "spec": {"environment_version": "4"}}
+
+# Databricks starts one run per token: a request sent again after a broken connection starts no second run.
+# The start is in it, too: a run that was deleted and created again has another one.
+TRY = "run_id ~ dag_run.start_date ~ task.task_id ~ ti.try_number"
+TOKEN = f"{{{{ macros.uuid.uuid5(macros.uuid.NAMESPACE_OID, {TRY}) }}}}"
 
 
-def report(context: dict[str, Any]) -> None:
-    """Say in one line what has failed for good; a mail or a chat message would be sent from here."""
+def report(context: dict) -> None:
+    """Say in one line what has failed after its last try; a mail or a chat message would start here."""
     ti, error = context["task_instance"], context.get("exception")
     line = "%s: %s gave up after %s tries, somebody has to look: %s"
     logging.getLogger("airflow.task").error(line, ti.dag_id, ti.task_id, ti.try_number, error)
@@ -53,10 +61,11 @@ def notebook(task_id: str, name: str) -> DatabricksSubmitRunOperator:
     return DatabricksSubmitRunOperator(
         task_id=task_id,
         run_name="{{ dag.dag_id }}.{{ task.task_id }} {{ run_id }}",
-        tasks=[{"task_key": task_id, "notebook_task": work}],
-        timeout_seconds=int(TIME_OUT.total_seconds()),
-        idempotency_token=ONCE,
-        polling_period_seconds=int(option("poll_seconds", "30")),
+        tasks=[{"task_key": task_id, "notebook_task": work, "environment_key": "lessons"}],
+        json={"environments": [ENVIRONMENT]},
+        timeout_seconds=int(NOTEBOOK_LIMIT.total_seconds()),
+        idempotency_token=TOKEN,
+        polling_period_seconds=POLL_SECONDS,
     )
 
 
@@ -68,14 +77,16 @@ with DAG(
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     catchup=False,
     max_active_runs=1,
-    dagrun_timeout=4 * TIME_OUT,
+    dagrun_timeout=RUN_LIMIT,
     tags=["pinterest", "batch"],
     default_args={
         "owner": "data-engineering",
-        "retries": int(option("retries", "2")),
-        "retry_delay": timedelta(seconds=float(option("retry_seconds", "300"))),
-        "execution_timeout": TIME_OUT,
+        "retries": RETRIES,
+        "retry_delay": PAUSE,
+        "execution_timeout": TRY_LIMIT,
         "on_failure_callback": report,
     },
 ):
-    notebook("clean", "09_clean_the_batch") >> notebook("answer", "10_answer_questions")
+    clean = notebook("clean", "09_clean_the_batch")
+    answer = notebook("answer", "10_answer_questions")
+    clean >> answer

@@ -15,6 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 DEFAULT_USER = "0a1b2c3d4e5f"
 # What a job's parameters or a notebook's widgets may set on Databricks.
 PARAMETERS = ("PIPELINE_USER", "RAW_PATH", "CATALOG", "SCHEMA", "AWS_REGION", "KINESIS_CREDENTIAL")
+# The lesson that first needs a setting of the reader's, beside what `use_target` itself asks for.
+NEEDED_FROM = {
+    "SOURCE_URL": 1,
+    "SINK_ZIP": 6,
+    "DATABRICKS_HOST": 11,
+    "DATABRICKS_TOKEN": 11,
+    "DATABRICKS_NOTEBOOKS": 11,
+    "KINESIS_CREDENTIAL": 14,
+}
 
 
 class ConfigError(RuntimeError):
@@ -53,6 +62,20 @@ class Settings:
         empty = [name.upper() for name in settings if not getattr(self, name)]
         if empty:
             raise ConfigError(f"Missing, in .env or the environment: {', '.join(empty)}")
+
+    def plan(self, last_lesson: int) -> list[tuple[str, int, str]]:
+        """Each setting that the lessons up to this one need: its name, the first such lesson, "set".
+
+        Raises ConfigError with all that are empty.
+        """
+        needed = {name: lesson for name, lesson in NEEDED_FROM.items() if lesson <= last_lesson}
+        states = {name: "set" if getattr(self, name.lower()) else "" for name in needed}
+        if self.target == "local" and "KINESIS_CREDENTIAL" in states:
+            states["KINESIS_CREDENTIAL"] = "not needed here"  # Spark reads the emulated streams without it
+        empty = [f"{name} (lesson {needed[name]:02})" for name, state in states.items() if not state]
+        if empty:
+            raise ConfigError(f"Missing, in .env or the environment: {', '.join(empty)}")
+        return [(name, lesson, states[name]) for name, lesson in needed.items()]
 
     def invoke_url(self, api_id: str, stage: str) -> str:
         """The address at which a deployed stage of a REST API is called."""
@@ -115,6 +138,8 @@ class Settings:
     def kinesis_options(self) -> dict[str, str]:
         """Where and as whom Spark reads streams: the region, and on Databricks the service credential."""
         named = {"serviceCredential": self.kinesis_credential} if self.kinesis_credential else {}
+        if not in_databricks():  # only Spark there knows Unity Catalog's credentials
+            named = {}
         return {"region": self.region, **named}
 
     def checkpoint(self, name: str) -> str:
@@ -176,15 +201,15 @@ def use_target() -> Settings:
         if boto3 := sys.modules.get("boto3"):  # its default session keeps what it has found before
             vars(boto3)["DEFAULT_SESSION"] = None
         own = {**own, **found}
-    user = own.get("PIPELINE_USER") or DEFAULT_USER
+    user = own.get("PIPELINE_USER") or _default_user(raw)
     region = own.get("AWS_REGION") or own.get("AWS_DEFAULT_REGION") or ""
     missing = [] if target == "local" or raw else _missing_on_aws(user, region)
     if missing and in_databricks():
         missing.append("or RAW_PATH=data_samples/topics, to read the project's samples instead of a bucket")
     if missing:
         raise ConfigError("Missing, in .env or the environment: " + "; ".join(missing))
-    if target == "aws" and region:
-        os.environ.update(AWS_REGION=region, AWS_DEFAULT_REGION=region)
+    if target == "aws":
+        os.environ.update(_for_boto3(region))
     here = target == "local"
     catalog, schema = own.get("CATALOG") or "", own.get("SCHEMA") or ""
     if in_databricks() and not (catalog and schema):
@@ -219,6 +244,19 @@ def addresses() -> dict[str, str]:
     return {
         key: os.environ[key] for key in sorted(os.environ) if key.startswith(("AWS_ENDPOINT", "API_INVOKE"))
     }
+
+
+def _for_boto3(region: str) -> dict[str, str]:
+    """The region, if there is one, and retries that outlast a quota of one call in 20 seconds."""
+    named = dict.fromkeys(("AWS_REGION", "AWS_DEFAULT_REGION"), region) if region else {}
+    # API Gateway has such quotas. boto3's own five tries end after some eight seconds.
+    usual = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "10"}
+    return {**named, **{name: os.environ.get(name) or value for name, value in usual.items()}}
+
+
+def _default_user(raw: str) -> str:
+    """With the samples any id will do: in a shared workspace everybody gets other tables."""
+    return databricks.user_id() if in_databricks() and raw else DEFAULT_USER
 
 
 def _missing_on_aws(user: str, region: str) -> list[str]:

@@ -1,6 +1,9 @@
 """What a Databricks workspace needs: parameters of a job, a volume, a page that shows DataFrames."""
 
 import contextlib
+import hashlib
+import os
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,6 +11,9 @@ from typing import Any
 
 VOLUMES = Path("/Volumes")
 SHOWN = 20  # rows of a DataFrame, as on a laptop
+# Older ones take no DataFrame as an argument of SQL, which a MERGE needs.
+ENVIRONMENT, RUNTIME = 4, (16, 4)
+DONE = "_copied"  # in a copy that is whole; Spark passes over names that begin so
 
 
 def _spark() -> Any:
@@ -33,6 +39,29 @@ def parameters(names: Iterable[str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if value}
 
 
+def too_old() -> str:
+    """What is too old here, with the remedy; empty when the environment or runtime is new enough."""
+    version = os.environ.get("DATABRICKS_RUNTIME_VERSION", "")  # "client.4.17" on serverless, else "16.4"
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if version.startswith("client."):
+        remedy = f"choose version {ENVIRONMENT} or newer in the notebook's Environment panel"
+        return f"Serverless environment {numbers[0]}: {remedy}." if numbers[0] < ENVIRONMENT else ""
+    if len(numbers) < 2 or numbers >= RUNTIME:  # an image that names no version is not refused
+        return ""
+    needed = ".".join(map(str, RUNTIME))
+    return f"Databricks Runtime {version}: use a cluster with {needed} or newer, or serverless compute."
+
+
+def user_id() -> str:
+    """An id of the person or service that runs this: others in the workspace get other tables.
+
+    Letters and digits of the name, and six of its hash: anna.bee and annabee stay apart.
+    """
+    name = str(_spark().sql("SELECT current_user()").first()[0])
+    letters = re.sub(r"[^a-z0-9]", "", name.partition("@")[0].lower())
+    return letters[:10] + hashlib.sha256(name.encode()).hexdigest()[:6]
+
+
 def place() -> tuple[str, str]:
     """The catalog and schema that the session is in; in Free Edition these are `workspace` and `default`."""
     catalog, schema = _spark().sql("SELECT current_catalog(), current_schema()").first()
@@ -50,17 +79,32 @@ def volume(catalog: str, schema: str, name: str) -> Path:
 def copy(source: Path, target: Path) -> Path:
     """Copy a folder of workspace files into a volume: on serverless compute Spark reads only the copy.
 
-    What the target held before is gone. FileNotFoundError when the source has no file.
+    Each content gets a folder below `target`, so no copy changes under a run that reads it.
+    FileNotFoundError when the source has no file.
     """
-    files = [file for file in source.rglob("*") if file.is_file()]
+    files = sorted(file for file in source.rglob("*") if file.is_file())
     if not files:
         raise FileNotFoundError(f"no files in {source}: is RAW_PATH right?")
-    shutil.rmtree(target, ignore_errors=True)
+    content = hashlib.sha256()
     for file in files:
-        to = target / file.relative_to(source)
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, to)  # not copy(): a volume keeps no permission bits and refuses them
-    return target
+        content.update(f"{file.relative_to(source)} {file.stat().st_size} ".encode())
+        content.update(file.read_bytes())
+    folder = target / content.hexdigest()[:12]
+    if not (folder / DONE).exists():
+        for file in files:
+            to = folder / file.relative_to(source)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, to)  # not copy(): a volume keeps no permission bits and refuses them
+        (folder / DONE).write_text("")
+    return folder
+
+
+def aws_session(credential: str, region: str) -> Any:
+    """A boto3 session under a Unity Catalog service credential (Runtime 16.1 or newer)."""
+    import boto3
+
+    provider = _shell().user_ns["dbutils"].credentials.getServiceCredentialsProvider(credential)
+    return boto3.Session(botocore_session=provider, region_name=region)
 
 
 def show_frames() -> None:

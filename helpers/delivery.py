@@ -19,6 +19,7 @@ from helpers.posting import Outcome, PostingError, Row, Sender, to_json
 
 Batch = dict[str, list[Row]]
 COUNTED = ("sent", "accepted", "failed")
+DAYS = {"first day": source.first_day, "second day": source.second_day}  # of the samples
 PATIENCE = 3  # batches in a row of which a table accepted nothing: then the run stops
 
 
@@ -66,6 +67,14 @@ def read(database: Engine, posts: int | str, seed: int, size: int) -> tuple[int 
         raise ValueError(f"{posts} posts: give a number from 1 to {total} (all there are), all or forever")
     inds = chance.sample(range(total), posts)
     return posts, (_batch(database, inds[at : at + size]) for at in range(0, posts, size))
+
+
+def day(name: str, size: int) -> tuple[int, Iterator[Batch]]:
+    """How many posts a day of the samples has, and their rows in batches; it needs no database."""
+    rows = {table: DAYS[name](table) for table in TABLES}
+    posts = len(rows["pin"])
+    starts = range(0, posts, size)
+    return posts, ({table: rows[table][at : at + size] for table in TABLES} for at in starts)
 
 
 def _batch(database: Engine, inds: list[int]) -> Batch:

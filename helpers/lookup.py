@@ -18,10 +18,20 @@ def needed(found: list[T], what: str) -> T:
     return found[0]
 
 
+def listed(client: Any, operation: str, key: str, **asked: Any) -> list[Any]:
+    """Everything that a listing holds under `key`, from all of its pages."""
+    found = []
+    for page in client.get_paginator(operation).paginate(**asked):
+        found += page.get(key, [])
+    return found
+
+
 def cluster() -> tuple[str, str]:
     """The ARN of our MSK cluster and the address of its brokers for clients with IAM."""
-    kafka = boto3.client("kafka")
-    found = kafka.list_clusters(ClusterNameFilter=config.use_target().names.cluster)["ClusterInfoList"]
+    kafka, name = boto3.client("kafka"), config.use_target().names.cluster
+    clusters = listed(kafka, "list_clusters", "ClusterInfoList", ClusterNameFilter=name)
+    # The filter takes every name that begins so, and one that is being deleted is listed for a while.
+    found = [one for one in clusters if one["ClusterName"] == name and one["State"] != "DELETING"]
     arn = needed(found, "the MSK cluster (lesson 02)")["ClusterArn"]
     return arn, kafka.get_bootstrap_brokers(ClusterArn=arn)["BootstrapBrokerStringSaslIam"]
 
@@ -31,7 +41,7 @@ def machine() -> str:
     names = config.use_target().names
     running = {"Name": "instance-state-name", "Values": ["running"]}
     filters = [running, *names.filters(names.client_machine)]
-    found = boto3.client("ec2").describe_instances(Filters=filters)["Reservations"]
+    found = listed(boto3.client("ec2"), "describe_instances", "Reservations", Filters=filters)
     return str(needed(found, "a running client machine (lesson 03)")["Instances"][0]["InstanceId"])
 
 
@@ -42,9 +52,10 @@ def find_api(cloud: config.Settings, stage: str = "") -> tuple[str, str]:
     """
     names, gateway = cloud.names, boto3.client("apigateway")
     try:
-        api = _one(gateway.get_rest_apis(limit=500)["items"], "name", names.api)
+        api = _one(listed(gateway, "get_rest_apis", "items"), "name", names.api)
         stages = gateway.get_stages(restApiId=api["id"])["item"]
-        keys = gateway.get_api_keys(nameQuery=names.api_key, includeValues=True, limit=500)["items"]
+        asked = {"nameQuery": names.api_key, "includeValues": True}
+        keys = listed(gateway, "get_api_keys", "items", **asked)
     except (BotoCoreError, ClientError) as error:
         raise ConfigError(f"API Gateway does not answer ({error}): is the local cloud up?") from None
     url = cloud.invoke_url(api["id"], _one(stages, "stageName", stage)["stageName"])

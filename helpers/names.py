@@ -39,6 +39,8 @@ class Names:
         self.client_group = f"p-{user_id}-clients"
         self.load_balancer = f"p-{user_id}-lb"
         self.vpc_link = f"p-{user_id}-link"
+        self.link_group = f"p-{user_id}-link-group"
+        self.balancer_group = f"p-{user_id}-lb-group"
         self.environment = f"p-{user_id}-airflow"
         # Every AWS resource of this pipeline carries this tag.
         self.tags = {"project": f"pinterest-pipeline-{user_id}"}

@@ -10,7 +10,7 @@ def allow(actions: str, *resources: str) -> dict[str, Any]:
 
 
 def trust(service: str, **equals: str) -> dict[str, Any]:
-    """A statement that lets an AWS service wear the role, where each condition key has the given value."""
+    """A statement that lets an AWS service assume the role, where each condition key has the given value."""
     statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
     return {**statement, "Condition": {"StringEquals": equals}} if equals else statement
 

@@ -21,13 +21,14 @@ from helpers.names import Names
 Row = dict[str, Any]
 KAFKA_JSON = "application/vnd.kafka.json.v2+json"
 ADDRESS = r"https?://(\[[\da-fA-F:.]+\]|[^\s/:@?#]+)(:\d+)?(/(?!/)[^\s:?#]*)?"  # scheme, host, port, path
-# Worth another try: time-out, too many requests, and whatever a server says of itself in passing trouble.
-PASSING = {408, 429, 500, 502, 503, 504}
+# Statuses worth retrying: timeout, throttling, temporary server errors.
+RETRYABLE = {408, 429, 500, 502, 503, 504}
 LONGEST_PAUSE = 60.0  # seconds between two tries, also where Retry-After asks for more
 ADVICE = {
-    403: "missing or wrong API key, or no such stage: see lesson 05 (on AWS a new key takes minutes to work)",
+    403: "missing or wrong API key, or a path that the API does not pass: see lesson 05"
+    " (on AWS a new key takes minutes to work)",
     400: "no such stream, or a record that the template cannot turn into JSON: lesson 13 has both",
-    404: "no such topic or path: lesson 03 makes the topics, lesson 05 the path {proxy+}",
+    404: "no such topic or path: lesson 03 makes the topics",
     415: "the Content-Type did not reach the proxy: the integration of lesson 05 must pass it on",
     422: "the proxy does not accept this payload: lesson 04 shows the form of one",
 }
@@ -41,11 +42,11 @@ class Refusal(NamedTuple):
     """Why one record inside an answer of status 200 was refused, and whether it may pass later."""
 
     error: str
-    passing: bool
+    retryable: bool
 
 
 @dataclass(frozen=True)
-class Wire:
+class ApiFormat:
     """One kind of API: `encode(rows, key column)` writes, `read(answer)` tells of each record.
 
     `paths` gives each table's path from the pipeline's names; a body is at most `most` bytes.
@@ -87,9 +88,9 @@ def kafka_payload(rows: Sequence[Row], key: str = "ind") -> bytes:
 
 def kafka_read(answer: Any) -> list[Refusal | None]:
     """Each record in an answer of Confluent's REST v2: None if accepted. Codes 2 and 50003 may pass later."""
-    told = [(offset.get("error_code"), offset.get("error")) for offset in answer["offsets"]]
+    verdicts = [(offset.get("error_code"), offset.get("error")) for offset in answer["offsets"]]
     return [
-        Refusal(f"{code}: {why}"[:300], code in (2, 50003)) if code or why else None for code, why in told
+        Refusal(f"{code}: {why}"[:300], code in (2, 50003)) if code or why else None for code, why in verdicts
     ]
 
 
@@ -103,7 +104,7 @@ def kafka_paths(names: Names) -> dict[str, str]:
     return {table: f"/topics/{topic}" for table, topic in names.topic.items()}
 
 
-KAFKA = Wire("POST", KAFKA_JSON, kafka_payload, kafka_read, kafka_paths)
+KAFKA = ApiFormat("POST", KAFKA_JSON, kafka_payload, kafka_read, kafka_paths)
 
 
 @dataclass
@@ -115,7 +116,7 @@ class Sender:
 
     url: str
     api_key: InitVar[str] = ""
-    wire: Wire = KAFKA
+    api_format: ApiFormat = KAFKA
     tries: int = 5
     timeout: float = 30
     first_pause: float = 0.5
@@ -129,7 +130,7 @@ class Sender:
             shown = self.url.rpartition("@")[2]  # a login before it stays unseen
             raise PostingError(f"{shown!r}: is the address right? One of an API is like https://host/stage")
         self.session = requests.Session()
-        self.session.headers["Content-Type"] = self.wire.content_type
+        self.session.headers["Content-Type"] = self.api_format.content_type
         if api_key:
             self.session.headers["x-api-key"] = api_key
         # A company's proxy in the environment must not be asked for an address on this machine.
@@ -143,8 +144,8 @@ class Sender:
         left, outcome, error = list(rows), Outcome(), ""
         for attempt in range(self.tries if left else 0):
             pause = 0.0
-            body = self.wire.encode(left, key)
-            if len(body) > self.wire.most:
+            body = self.api_format.encode(left, key)
+            if len(body) > self.api_format.most:
                 return self._halves(path, left, key, outcome)
             answer = self._post(path, body)
             if isinstance(answer, str):
@@ -153,7 +154,7 @@ class Sender:
                 left, error = self._sort(answer, left, outcome), "refused each time"
             elif answer.status_code == 413:
                 return self._halves(path, left, key, outcome)
-            elif answer.status_code in PASSING:
+            elif answer.status_code in RETRYABLE:
                 error, asked = _said(answer), answer.headers.get("Retry-After", "")
                 pause = min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else 0.0
             else:
@@ -170,7 +171,11 @@ class Sender:
         """The answer, or why there was none."""
         try:
             return self.session.request(
-                self.wire.method, self.url + path, data=body, timeout=self.timeout, allow_redirects=False
+                self.api_format.method,
+                self.url + path,
+                data=body,
+                timeout=self.timeout,
+                allow_redirects=False,
             )
         except requests.Timeout:
             return f"no answer within {self.timeout:g} s"
@@ -182,16 +187,16 @@ class Sender:
     def _sort(self, answer: requests.Response, rows: list[Row], outcome: Outcome) -> list[Row]:
         """Enter the accepted and the refused in `outcome`; return the rows to send again."""
         try:
-            told = self.wire.read(json.loads(answer.content))
+            verdicts = self.api_format.read(json.loads(answer.content))
         except (ValueError, KeyError, TypeError, AttributeError):
-            told = []
-        if len(told) != len(rows):
-            # Those it does not tell of may be lost: all count as failed and can be sent again.
-            told = [Refusal("the answer does not tell of every record", False)] * len(rows)
-        outcome.accepted += told.count(None)
-        refused = [(row, one) for row, one in zip(rows, told, strict=True) if one]
-        outcome.failed += [(row, one.error) for row, one in refused if not one.passing]
-        return [row for row, one in refused if one.passing]
+            verdicts = []
+        if len(verdicts) != len(rows):
+            # Records missing from the response may be lost, so all count as failed and can be resent.
+            verdicts = [Refusal("the answer does not tell of every record", False)] * len(rows)
+        outcome.accepted += verdicts.count(None)
+        refused = [(row, one) for row, one in zip(rows, verdicts, strict=True) if one]
+        outcome.failed += [(row, one.error) for row, one in refused if not one.retryable]
+        return [row for row, one in refused if one.retryable]
 
     def _halves(self, path: str, rows: list[Row], key: str, outcome: Outcome) -> Outcome:
         """Send a batch that is too large in two halves; a single record that is too large has failed."""

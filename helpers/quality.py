@@ -145,8 +145,19 @@ def checked(raw: DataFrame, table: str) -> DataFrame:
     missing or blank is the same thing here: no data. Which of the three it was, `_line` still tells.
     """
     fields = COLUMNS[table].split()
-    values = [F.nullif(F.btrim(F.col(field), F.lit(BLANKS)), F.lit("")).alias(field) for field in fields]
+    values = [_trimmed(field) for field in fields]
     return raw.select(*values, "_line", "_position", "_fault").withColumn("_reason", _reason(table))
+
+
+def _trimmed(field: str) -> Column:
+    """The text without blanks at its ends; null if nothing is left.
+
+    To look for every kind of blank costs more than all the rules, so only texts are looked at that do not
+    begin and end with a letter, digit or sign of ASCII.
+    """
+    text = F.col(field)
+    plain = F.ascii(text).between(33, 126) & F.ascii(F.right(text, F.lit(1))).between(33, 126)
+    return F.when(plain, text).otherwise(F.nullif(F.btrim(text, F.lit(BLANKS)), F.lit(""))).alias(field)
 
 
 def _reason(table: str) -> Column:

@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-from helpers import client, config, lookup, wait
+from helpers import client, config, databricks, lookup, wait
 
 PAUSE = 0.2  # seconds between two calls of GetRecords: a shard answers five a second
 UNREADABLE, EMPTY = "unreadable", "without a value"  # why a record is a dead letter
@@ -82,16 +82,24 @@ def wait_landed(bucket: str, topics: Iterable[str], seconds: float = 120) -> dic
     def all_there() -> dict[str, dict[str, int]]:
         found = landing(bucket, topics)
         if wrong := {topic: row for topic, row in found.items() if row["missing"]}:
-            raise RuntimeError(str(wrong))
+            raise wait.NotYet(str(wrong))
         return found
 
     what = f"every record in S3 or, if the sink cannot write it, in the dead-letter topic {dead}"
     return wait.until(all_there, what, seconds, every=1)
 
 
+def _kinesis() -> Any:
+    """A client of Kinesis; in a workspace with the service credential, as boto3 has no other there."""
+    if not config.in_databricks():
+        return boto3.client("kinesis")
+    cloud = config.use_target()
+    return databricks.aws_session(cloud.kinesis_credential, cloud.region).client("kinesis")
+
+
 def in_stream(stream: str) -> list[dict[str, Any]]:
     """Every record of a Kinesis stream, shard by shard from its oldest, with its `ShardId`."""
-    kinesis, records = boto3.client("kinesis"), []
+    kinesis, records = _kinesis(), []
     for shard in kinesis.list_shards(StreamName=stream)["Shards"]:
         start = {"ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
         at, behind = kinesis.get_shard_iterator(StreamName=stream, **start)["ShardIterator"], 1

@@ -16,9 +16,11 @@ STARTING = 90  # seconds that a server may take on a busy machine
 def spark() -> SparkSession:
     """The Spark session: Databricks' own, the local cloud's server, or else a server for this notebook alone.
 
-    Call `config.use_target()` first, which sets where the server is. Raises ConfigError when there is none.
+    Call `config.use_target()` first, which sets where the server is. Raises ConfigError when there is none,
+    or when Databricks' is too old for the lessons.
     """
     databricks.show_frames()
+    _refuse_what_is_too_old()
     if not in_databricks():
         alone = not os.environ.get("SPARK_REMOTE") or ("RAW_PATH" in os.environ and not _answers())
         if alone:
@@ -27,9 +29,44 @@ def spark() -> SparkSession:
             local_spark.start()
         _wait_for_server(quiet=alone)
     session = SparkSession.builder.getOrCreate()
+    try:
+        return _configured(session)
+    except Exception as error:  # a class of its own on every kind of compute
+        if not any(name in str(error) for name in ("INVALID_HANDLE", "NO_ACTIVE_SESSION")):
+            raise
+    session.stop()  # the server has started anew, and knows no session of before
+    return _configured(SparkSession.builder.getOrCreate())
+
+
+def _configured(session: SparkSession) -> SparkSession:
     session.conf.set("spark.sql.session.timeZone", "UTC")
     session.conf.set("spark.sql.ansi.enabled", "true")
     return session
+
+
+def kill_server() -> None:
+    """End Spark's server on this machine at once, as a crash would; the local cloud starts it again.
+
+    Then call `spark()` for a new session. LookupError when no such server runs here.
+    """
+    import psutil  # of the local cloud: nothing else ends a server
+
+    port = urlsplit(os.environ["SPARK_REMOTE"]).port
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "java" and any(
+            each.status == psutil.CONN_LISTEN and each.laddr.port == port
+            for each in process.net_connections("inet")
+        ):
+            process.kill()
+            process.wait(timeout=30)
+            return
+    raise LookupError("no Spark server on this machine listens where SPARK_REMOTE says")
+
+
+def _refuse_what_is_too_old() -> None:
+    reason = databricks.too_old() if in_databricks() else ""
+    if reason:
+        raise ConfigError(reason)
 
 
 def _answers() -> bool:

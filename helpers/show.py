@@ -1,6 +1,8 @@
 """How things look on the page: one chart style, a helper's code, an API answer without its volatile parts."""
 
+import contextlib
 import inspect
+import io
 import json
 import re
 from collections.abc import Callable
@@ -40,6 +42,15 @@ def style() -> None:
 def code(thing: Callable[..., Any] | type) -> None:
     """Print the source of a helper as the cell's output."""
     print(inspect.getsource(thing).rstrip())
+
+
+def plan(frame: Any, width: int = 78) -> None:
+    """Print how Spark will work out a DataFrame, each line cut, without the numbers that it gives anew."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        frame.explain()
+    lines = re.sub(r"#\d+L?|, \[plan_id=\d+\]", "", said.getvalue()).splitlines()
+    print("\n".join(line[:width].rstrip() for line in lines if line.strip()))
 
 
 def mask(text: str) -> str:

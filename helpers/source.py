@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import BigInteger, DateTime, Double, Integer, Text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 
 from helpers.schema import COLUMNS, KEY, SOURCE
@@ -17,6 +18,7 @@ from helpers.schema import COLUMNS, KEY, SOURCE
 Row = dict[str, Any]
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data_samples" / "topics"
+SECOND_DAY = SAMPLES.parent / "second_day"  # 346 new posts, then 60 corrections of old ones
 OLD_APP = "0.9"  # the version by which records of an old app are known: they are no posts
 DRIVER = "mysql+pymysql"
 INSERT_ROWS = 1000  # rows in one INSERT statement: well below MariaDB's default packet of 16 MB
@@ -111,6 +113,24 @@ def load_samples(source: sa.Engine, folder: Path | str = SAMPLES) -> dict[str, i
     return count(source)
 
 
+def load_second_day(source: sa.Engine) -> dict[str, int]:
+    """Insert the new posts of the second day and update the corrected ones; returns the rows of each table.
+
+    Done again it changes nothing.
+    """
+    for name, table in TABLES.items():
+        upsert = mysql.insert(table)
+        upsert = upsert.on_duplicate_key_update({c.name: upsert.inserted[c.name] for c in table.columns})
+        with source.begin() as connection:
+            connection.execute(upsert, list(sample_rows(name, SECOND_DAY)))
+    return count(source)
+
+
+def second_day(name: str) -> list[Row]:
+    """What users post on the second day, JSON-ready and in order: 346 new rows, then 60 corrections."""
+    return [json_ready(row) for row in sample_rows(name, SECOND_DAY)]
+
+
 def sample_rows(name: str, folder: Path | str = SAMPLES) -> Iterator[Row]:
     """The rows of a sample table, typed as the database wants them, without `_offset`."""
     columns = TABLES[name].columns
@@ -119,6 +139,11 @@ def sample_rows(name: str, folder: Path | str = SAMPLES) -> Iterator[Row]:
         if record.get("app_version") != OLD_APP:
             record |= {time: dt.datetime.fromisoformat(record[time]) for time in times}
             yield {column.name: record[column.name] for column in columns}
+
+
+def first_day(name: str) -> list[Row]:
+    """The sample rows of a table as they are posted, with times as ISO 8601 text."""
+    return [json_ready(row) for row in sample_rows(name)]
 
 
 def old_app(name: str, folder: Path | str = SAMPLES) -> list[Row]:

@@ -1,21 +1,51 @@
 """From records of a Kinesis stream to clean Delta tables, a micro-batch at a time."""
 
 import contextlib
+import functools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming import StreamingQuery
 
-from helpers import delta, quality
+from helpers import delta, quality, wait
 from helpers.cleaning import clean_geo, clean_pins, clean_users, parse
-from helpers.config import Settings
+from helpers.config import Settings, in_databricks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Spark gives a Python worker ten seconds to start, which a very busy machine may not keep.
+NO_WORKER = "Python worker failed to connect back"
+TRIES = 3  # to start a query
 CLEAN = {"pin": clean_pins, "geo": clean_geo, "user": clean_users}
 
 
 class StreamError(RuntimeError):
     """What a query has noted and what its tables hold do not belong together; the message says what to do."""
+
+
+def start(writer: Any, tries: int = TRIES) -> StreamingQuery:
+    """Start a streaming query and return it when it is ready; again if its Python worker came too late."""
+    while True:
+        tries -= 1
+        try:
+            query = writer.start()
+            wait.until(functools.partial(_is_ready, query), "the query's start", seconds=120)
+            return query
+        except Exception as error:  # a class of its own on every kind of compute
+            if not tries or NO_WORKER not in str(error):
+                raise
+
+
+def _is_ready(query: StreamingQuery) -> bool:
+    """True when a query has begun its work; raises what it died of, if it did."""
+    if error := query.exception():
+        raise error
+    return "Initializing" not in query.status["message"]
 
 
 def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]:
@@ -54,9 +84,8 @@ def held(raw: DataFrame) -> Iterator[DataFrame]:
 
 def _ensure(rows: DataFrame, target: str, number: int, table: str) -> None:
     """Make the table of a query's first micro-batch; StreamError if an earlier one is gone or other."""
-    remedy = (
-        f"streaming.start_over(spark, cloud, {table!r}) empties its tables and reads the whole stream again."
-    )
+    again = f"stream_to_delta.start_over(spark, cloud, {table!r})"
+    remedy = f"{again} empties its tables and reads the whole stream again."
     try:
         columns = rows.sparkSession.read.table(target).columns
     except AnalysisException:
@@ -67,6 +96,77 @@ def _ensure(rows: DataFrame, target: str, number: int, table: str) -> None:
         return delta.create_table(rows, target)
     if columns != rows.columns:
         raise StreamError(f"{target} has the columns {columns}, the rules make {rows.columns}: {remedy}")
+
+
+def noted(cloud: Settings, table: str) -> dict[str, int]:
+    """From the checkpoint of a table's query: how many micro-batches were begun, and how many committed."""
+    folders = {"begun": "offsets", "committed": "commits"}
+    # Spark deletes old notes; the newest says how many there were.
+    numbers = {
+        what: [int(name) for name in _files(cloud, table, folder) if name.isdigit()]
+        for what, folder in folders.items()
+    }
+    return {what: max(found, default=-1) + 1 for what, found in numbers.items()}
+
+
+def _files(cloud: Settings, table: str, folder: str) -> list[str]:
+    """The names of the files in one folder of a checkpoint."""
+    place = f"{cloud.checkpoint(f'{table}_stream')}/{folder}"
+    if not place.startswith("s3://"):
+        return [file.name for file in Path(place).glob("*")]
+    import boto3  # a workspace keeps its checkpoints in a volume
+
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    objects = boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=f"{prefix}/")
+    return [each.key.rpartition("/")[2] for each in objects]
+
+
+def seconds(step: Any) -> float:
+    """How long one micro-batch took, from a query's `recentProgress`."""
+    return float(step.durationMs["triggerExecution"]) / 1000
+
+
+def ages(arrived: Iterable[Mapping[str, Any]], steps: Sequence[Any]) -> "pd.Series":
+    """Seconds from the arrival of each record to the end of the micro-batch that wrote it, sorted.
+
+    `arrived` are the records of the stream, of which the newest are those that `steps` have processed.
+    """
+    import pandas as pd
+
+    ends = [pd.Timestamp(step.timestamp) + pd.Timedelta(seconds(step), "s") for step in steps]
+    seen = [end for end, step in zip(ends, steps, strict=True) for _ in range(step.numInputRows)]
+    came = sorted(pd.Timestamp(record["ApproximateArrivalTimestamp"]) for record in arrived)[-len(seen) :]
+    return pd.Series([(end - at).total_seconds() for end, at in zip(seen, came, strict=True)]).sort_values()
+
+
+def growth(spark: SparkSession, target: str, commits: int) -> "pd.Series":
+    """Rows of a Delta table before and after each of its newest `commits`, by seconds since the first."""
+    import pandas as pd
+
+    history: Any = spark.sql(f"DESCRIBE HISTORY {target} LIMIT {commits}").toPandas()
+    history = history.sort_values("version")
+    inserted = history["operationMetrics"].map(lambda metrics: int(metrics.get("numTargetRowsInserted", 0)))
+    before = spark.read.table(target).count() - inserted.sum()
+    index = (history["timestamp"] - history["timestamp"].min()).dt.total_seconds()
+    return pd.Series([before, *(before + inserted.cumsum())], [0.0, *index])
+
+
+def clean_up(spark: SparkSession, cloud: Settings, *scratch: str) -> list[str]:
+    """Give back what the lesson made: rows of scratch tables, and on Databricks the streams' tables too.
+
+    Returns the tables that are left. On a laptop all files go with the bucket, in lesson 17.
+    """
+    kinds = ("stream", "stream_quarantine")
+    own = [cloud.table(table, kind) for table in CLEAN for kind in kinds]
+    if not in_databricks():
+        for target in scratch:
+            spark.sql(f"DELETE FROM {target}")
+        return own
+    for target in (*scratch, *own):
+        spark.sql(f"DROP TABLE IF EXISTS {target}")
+    for table in CLEAN:
+        shutil.rmtree(cloud.checkpoint(f"{table}_stream"), ignore_errors=True)
+    return []
 
 
 def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:

@@ -17,9 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm import tqdm
 
 from helpers import config, source
-from helpers.delivery import COUNTED, Counts, deliver, pace, read, unsent
+from helpers.delivery import COUNTED, DAYS, Counts, day, deliver, pace, read, unsent
 from helpers.lookup import find_api
-from helpers.posting import KAFKA, PostingError, Sender, Wire
+from helpers.posting import KAFKA, ApiFormat, PostingError, Sender
 
 
 def run(
@@ -33,23 +33,27 @@ def run(
     cloud: config.Settings | None = None,
     database: Engine | None = None,
     sender: Sender | None = None,
-    wire: Wire = KAFKA,
+    api_format: ApiFormat = KAFKA,
 ) -> Counts:
-    """Post `posts` (a number, "all" or "forever"), or what a file of unsent records holds, and count.
+    """Post `posts`, or what a file of unsent records holds, and count.
 
-    `rate` in posts/s, `batch` in posts a request, `jitter` in seconds; `wire` is the kind of API. Ctrl-C
-    finishes the batch in flight. Raises ValueError for a wrong argument, PostingError where there is no API.
+    `posts` is a number, "all" or "forever" of the source tables, or "first day" or "second day" of the
+    samples. `rate` in posts per second, `batch` in posts per request, `jitter` in seconds; `api_format` is
+    the kind of API. Ctrl-C finishes the batch in flight. Raises ValueError for a wrong argument,
+    PostingError where there is no API.
     """
     cloud = cloud or config.use_target()
     size = batch or (1 if jitter else min(500, math.ceil(rate / 10)) if rate else 500)
-    todo, batches = (
-        unsent(Path(resend), size)
-        if resend
-        else read(database or source.engine(cloud.source_url), posts, seed, size)
-    )
-    sender = sender or Sender(*find_api(cloud), wire=wire)
+    todo: int | None
+    if resend:
+        todo, batches = unsent(Path(resend), size)
+    elif posts in DAYS:
+        todo, batches = day(str(posts), size)
+    else:
+        todo, batches = read(database or source.engine(cloud.source_url), posts, seed, size)
+    sender = sender or Sender(*find_api(cloud), api_format=api_format)
     sender.stop.clear()
-    paths = sender.wire.paths(cloud.names)
+    paths = sender.api_format.paths(cloud.names)
 
     def finish(*_: object) -> None:
         sender.stop.set()
@@ -108,6 +112,11 @@ def main(
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--posts", type=_number(int), metavar="N", help="N different posts, picked at random")
     what.add_argument("--all", dest="posts", action="store_const", const="all", help="each once, in order")
+    for name_ in DAYS:
+        option = f"--{name_.replace(' ', '-')}"
+        what.add_argument(
+            option, dest="posts", action="store_const", const=name_, help=f"the {name_} of the samples"
+        )
     what.add_argument("--forever", dest="posts", action="store_const", const="forever", help="until Ctrl-C")
     what.add_argument("--resend", metavar="FILE", help="what an earlier run could not send")
     parser.add_argument("--seed", type=int, default=0, help="the same seed picks the same posts (default 0)")

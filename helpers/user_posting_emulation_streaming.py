@@ -10,11 +10,11 @@ from typing import Any
 from helpers import user_posting_emulation
 from helpers.delivery import Counts
 from helpers.names import Names
-from helpers.posting import Refusal, Row, Wire, to_json
+from helpers.posting import ApiFormat, Refusal, Row, to_json
 
 MOST_RECORDS = 500  # that PutRecords takes
-# PutRecords refuses single records with these inside a 200; both pass.
-PASSING = ("ProvisionedThroughputExceededException", "InternalFailure")
+# PutRecords refuses single records with these inside a 200; both may pass later.
+RETRYABLE = ("ProvisionedThroughputExceededException", "InternalFailure")
 
 
 def record(row: Row, key: str = "ind") -> dict[str, str]:
@@ -40,17 +40,17 @@ def record_read(answer: Any) -> list[Refusal | None]:
 
 def records_read(answer: Any) -> list[Refusal | None]:
     """Each record in PutRecords' answer: None if it was taken."""
-    told = [(one.get("ErrorCode"), one.get("ErrorMessage")) for one in answer["Records"]]
-    return [Refusal(f"{code}: {why}"[:300], code in PASSING) if code else None for code, why in told]
+    verdicts = [(one.get("ErrorCode"), one.get("ErrorMessage")) for one in answer["Records"]]
+    return [Refusal(f"{code}: {why}"[:300], code in RETRYABLE) if code else None for code, why in verdicts]
 
 
-def to(last: str) -> Callable[[Names], dict[str, str]]:
+def stream_paths(last: str) -> Callable[[Names], dict[str, str]]:
     """The paths of all streams that end in `last`."""
     return lambda names: {table: f"/streams/{stream}/{last}" for table, stream in names.stream.items()}
 
 
-ONE = Wire("PUT", "application/json", record_payload, record_read, to("record"))
-MANY = Wire("PUT", "application/json", records_payload, records_read, to("records"))
+PUT_RECORD = ApiFormat("PUT", "application/json", record_payload, record_read, stream_paths("record"))
+PUT_RECORDS = ApiFormat("PUT", "application/json", records_payload, records_read, stream_paths("records"))
 
 
 def run(posts: int | str = "all", *, batch: int | None = None, **options: Any) -> Counts:
@@ -61,7 +61,8 @@ def run(posts: int | str = "all", *, batch: int | None = None, **options: Any) -
     if batch and batch > MOST_RECORDS:
         raise ValueError(f"{batch} records a request: Kinesis takes at most {MOST_RECORDS}")
     slow = batch == 1 or (not batch and options.get("jitter"))
-    return user_posting_emulation.run(posts, batch=batch, wire=ONE if slow else MANY, **options)
+    api_format = PUT_RECORD if slow else PUT_RECORDS
+    return user_posting_emulation.run(posts, batch=batch, api_format=api_format, **options)
 
 
 def main(argv: Sequence[str] | None = None, **options: Any) -> int:

@@ -29,6 +29,29 @@ appender.err.layout.pattern=%p %m %ex{short.message}%n
 rootLogger.level=error
 rootLogger.appenderRef.err.ref=err
 """
+# A client without the machine's settings would try in silence until its time-out, as it does on MSK.
+RUN_CLASS = r"""#!/bin/sh
+config='' bootstrap='' next=''
+for word in "$@"; do
+  [ "$next" = config ] && config=$word
+  next=''
+  case "$word" in
+    --command-config=*) config=${word#*=} ;;
+    --command-config | --consumer.config | --producer.config) next=config ;;
+    --bootstrap-server*) bootstrap=yes ;;
+  esac
+done
+refuse() { echo "$1 A client would try until its time-out." >&2; exit 1; }
+if [ -n "$bootstrap" ] && [ -z "$config" ]; then
+  refuse "--command-config is missing: the brokers talk to clients with IAM only."
+fi
+if [ -n "$bootstrap" ] && [ -r "$config" ]; then
+  protocol=$(sed -n 's/^[[:space:]]*security\.protocol[[:space:]]*[=:][[:space:]]*//p' "$config" | tail -n 1)
+  if [ "$protocol" != SASL_PLAINTEXT ]; then
+    refuse "$config: security.protocol=$protocol; the brokers take SASL_PLAINTEXT here, SASL_SSL on MSK."
+  fi
+fi
+"""
 UNIT, PROGRAM = "kafka-rest", "rest_proxy"
 
 
@@ -40,13 +63,15 @@ def home(state: State) -> Path:
 def make(state: State) -> None:
     """Write the tools into the home folder; what the reader put there stays."""
     folder = home(state)
-    write_private(folder / "kafka" / "config" / "tools-log4j2.properties", LOG_CONFIG)
+    log = folder / "kafka" / "config" / "tools-log4j2.properties"
+    write_private(log, LOG_CONFIG)
+    java = f'"{tools.java()}" {JAVA_OPTIONS} -Dlog4j2.configurationFile="{log}"'
+    run_class = folder / "kafka" / "bin" / "kafka-run-class.sh"
+    _script(run_class, f'{RUN_CLASS}exec {java} -cp "{TOOLS}/jars/kafka/*" "$@"')
     for name, main_class in KAFKA_TOOLS.items():
-        log = folder / "kafka" / "config" / "tools-log4j2.properties"
-        run = f'"{tools.java()}" {JAVA_OPTIONS} -Dlog4j2.configurationFile="{log}"'
-        _script(folder / "kafka" / "bin" / name, f'exec {run} -cp "{TOOLS}/jars/kafka/*" {main_class} "$@"')
+        _script(run_class.parent / name, f'#!/bin/sh\nexec "{run_class}" {main_class} "$@"')
     shim = f'PYTHONPATH="{ROOT}" exec "{sys.executable}" -m local_cloud.client_machine "$@"'
-    _script(folder / "bin" / "systemctl", shim)
+    _script(folder / "bin" / "systemctl", f"#!/bin/sh\n{shim}")
 
 
 def environment(state: State, role: str) -> dict[str, str]:
@@ -121,8 +146,8 @@ def _refuse(message: str) -> int:
     return 1
 
 
-def _script(path: Path, line: str) -> None:
-    write_private(path, f"#!/bin/sh\n{line}\n")
+def _script(path: Path, text: str) -> None:
+    write_private(path, f"{text}\n")
     path.chmod(0o700)
 
 

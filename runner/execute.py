@@ -20,6 +20,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 CELL_SECONDS = 1200
+PACKAGES = ("helpers", "tear_down")  # whose code lessons show
 # Else the kernel's ports tell every local user what the cells say and show.
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "required"}})
 METADATA = {
@@ -198,8 +199,8 @@ def refresh_code(book: NotebookNode) -> None:
 
 def _imports_helpers(node: ast.stmt) -> bool:
     if isinstance(node, ast.ImportFrom):
-        return (node.module or "").split(".")[0] == "helpers"
-    return isinstance(node, ast.Import) and all(name.name.split(".")[0] == "helpers" for name in node.names)
+        return (node.module or "").split(".")[0] in PACKAGES
+    return isinstance(node, ast.Import) and all(name.name.split(".")[0] in PACKAGES for name in node.names)
 
 
 def _shows_code(node: ast.stmt) -> bool:

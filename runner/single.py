@@ -7,9 +7,15 @@ import re
 from pathlib import Path
 from typing import Any
 
+from helpers import databricks
 from helpers.config import PARAMETERS, ROOT
 
 LESSONS = ("08", "09", "10")
+# What only the laptop's part of a lesson imports: a workspace has no API to post to.
+LAPTOP = {"client", "lookup", "posting"}
+# The notebook's Environment panel, as Databricks writes it into a notebook that it exports.
+PANEL = "application/vnd.databricks.v1+notebook"
+ENVIRONMENT = {"environment_version": str(databricks.ENVIRONMENT), "base_environment": "", "dependencies": []}
 HEAD = """\
 # The helpers that this lesson imports, so that it runs alone. To follow the lesson, none of it need be read.
 # Settings may be filled in here; a job's parameter or a widget of the same name goes before them.
@@ -44,10 +50,13 @@ sys.meta_path.insert(0, Inside())
 
 
 def needed(source: str, package: Path) -> dict[str, str]:
-    """Module name -> source, for the package and all its modules that the code imports, at any remove."""
+    """Module name -> source, for the package and all its modules that the code imports, at any remove.
+
+    What only a laptop imports is left out.
+    """
     found, waiting = {package.name: (package / "__init__.py").read_text(encoding="utf-8")}, [source]
     while waiting:
-        for name in sorted(imported(waiting.pop(), package.name)):
+        for name in sorted(imported(waiting.pop(), package.name) - LAPTOP):
             file = package / f"{name}.py"
             if f"{package.name}.{name}" not in found and file.exists():
                 waiting.append(file.read_text(encoding="utf-8"))
@@ -75,7 +84,10 @@ def literal(text: str) -> str:
 
 
 def alone(book: dict[str, Any], package: Path) -> dict[str, Any]:
-    """The notebook with a first code cell that holds the helpers, and without links to other files."""
+    """The notebook with a first code cell that holds the helpers, and without links to other files.
+
+    Its metadata choose the environment on serverless compute.
+    """
     code = "\n".join("".join(cell["source"]) for cell in book["cells"] if cell["cell_type"] == "code")
     sources = (f'SOURCES["{name}"] = {literal(text)}\n' for name, text in needed(code, package).items())
     first: dict[str, Any] = {"cell_type": "code", "id": "helpers", "execution_count": None, "outputs": []}
@@ -86,7 +98,8 @@ def alone(book: dict[str, Any], package: Path) -> dict[str, Any]:
         if cell["cell_type"] == "markdown":
             text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", "".join(cell["source"]))
             cell["source"] = re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]*\)", r"\1", text)
-    return {**book, "cells": [cells[0], first, *cells[1:]]}
+    metadata = {**book["metadata"], PANEL: {"language": "python", "environmentMetadata": ENVIRONMENT}}
+    return {**book, "metadata": metadata, "cells": [cells[0], first, *cells[1:]]}
 
 
 def main(arguments: list[str] | None = None) -> None:

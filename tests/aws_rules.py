@@ -4,11 +4,15 @@ The service models know patterns, enumerations and maxima that botocore never en
 stands in `aws_table`. A complaint is one line: the parameter's path, and what is wrong with it.
 """
 
+import functools
+import math
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import botocore.session
+from botocore.exceptions import DataNotFoundError
 from botocore.model import OperationModel, Shape
 
 from tests import aws_table, policy_rules
@@ -16,6 +20,9 @@ from tests import aws_table, policy_rules
 LENGTHS = ("string", "list", "map", "blob")
 NUMBERS = ("integer", "long", "float", "double")
 TAGS = ("tags", "tagset", "taglist")
+# Kinesis refuses a stream's name beside the token of a next page, and boto3's paginator sends both.
+NO_PAGES = {"ListShards"}
+WANTED = re.compile(r"(Ids|Arns|Names)$")  # a parameter that names the very things that are asked for
 # Java writes these classes so; for an AWS pattern the nearest of Python is close enough.
 JAVA = {
     r"\p{L}": r"\w",
@@ -41,6 +48,55 @@ def complaints(operation: OperationModel, params: dict[str, Any]) -> list[str]:
         found += [f"{path}: {line}" for line in policy_rules.complaints(text)]
     rule = aws_table.RULES.get(f"{service}.{name}")
     return found + list(rule(params) if rule else ()) + list(aws_table.tag_kinds(service, name, params))
+
+
+def paced(calls: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Calls that follow each other faster than their quota, where boto3 gives up before AWS takes them.
+
+    Each call has `service`, `operation`, `at` in seconds, and `retries`: boto3's mode and attempts.
+    """
+    last: dict[str, float] = {}
+    for call in calls:
+        name = f"{call['service']}.{call['operation']}"
+        seconds = aws_table.QUOTAS.get(name, 0)
+        gap = call["at"] - last.get(name, -math.inf)
+        # The waits are random: twice the time on average is enough nearly always.
+        if gap < seconds and patience(*call["retries"]) < 2 * seconds:
+            yield f"{name}: again within {seconds} s, which AWS refuses; retries are {call['retries']}"
+        last[name] = call["at"]
+
+
+def patience(mode: str, attempts: int) -> float:
+    """The seconds that boto3 waits on average before it gives up on a call that is refused each time.
+
+    Source: botocore. Before retry n it waits a random part of 2**n seconds, in the newer modes at most 20.
+    """
+    waits = [2.0**n for n in range(attempts - 1)]
+    if mode == "legacy":
+        return sum(wait / 2 for wait in waits)
+    return sum(wait / 2 if wait <= 20 else 20 - 200 / wait for wait in waits)
+
+
+def first_page(operation: OperationModel, params: dict[str, Any], by_paginator: bool) -> Iterator[str]:
+    """A listing that comes in pages, asked for without a paginator: the other pages are never seen.
+
+    EC2 filters each page by itself, so that even an empty first page may have others behind it. Source: EC2
+    API, "Pagination"; the paginators of botocore. A call that names the ids it wants gets them on one page.
+    """
+    service = operation.service_model.service_name
+    named = any(WANTED.search(name) and value for name, value in params.items())
+    if not by_paginator and not named and operation.name in paginated(service):
+        yield f"{operation.name} comes in pages: use a paginator"
+
+
+@functools.cache
+def paginated(service: str) -> frozenset[str]:
+    """The operations of a service for which boto3 has a paginator."""
+    try:
+        model = botocore.session.get_session().get_paginator_model(service)
+    except DataNotFoundError:
+        return frozenset()
+    return frozenset(model._paginator_config) - NO_PAGES
 
 
 def python_pattern(pattern: str) -> re.Pattern[str]:

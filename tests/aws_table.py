@@ -61,6 +61,25 @@ def cluster(params: dict[str, Any]) -> Iterator[str]:
         yield f"BrokerNodeGroupInfo.ClientSubnets: {len(subnets)}, two or three different ones"
     if params["NumberOfBrokerNodes"] % max(len(subnets), 1):
         yield f"NumberOfBrokerNodes: {params['NumberOfBrokerNodes']} is no multiple of {len(subnets)} zones"
+    yield from version_on_size(params["KafkaVersion"], params["BrokerNodeGroupInfo"]["InstanceType"])
+
+
+def version_on_size(version: str, size: str) -> Iterator[str]:
+    """Source: aws-cdk's aws-msk-alpha, `cluster-version.ts`; MSK's refusals as reported in 2026.
+
+    From 4.0 on there is KRaft only; kafka.t3.small takes no KRaft; from 4.2 on it takes Express brokers,
+    which begin at 3.6.
+    """
+    number = tuple(int(part) for part in version.split(".") if part.isdigit())
+    kraft, express = version.endswith(".kraft"), size.startswith("express.")
+    if number >= (4, 0) and not kraft:
+        yield f"KafkaVersion: {version!r}, from 4.0 on only as .kraft"
+    if size == "kafka.t3.small" and kraft:
+        yield f"KafkaVersion: {version!r}, kafka.t3.small takes no KRaft"
+    if number >= (4, 2) and not express:
+        yield f"KafkaVersion: {version!r}, on Express brokers only, not {size}"
+    if number < (3, 6) and express:
+        yield f"KafkaVersion: {version!r}, Express brokers begin at 3.6"
 
 
 def connector(params: dict[str, Any]) -> Iterator[str]:
@@ -75,6 +94,11 @@ def connector(params: dict[str, Any]) -> Iterator[str]:
             yield f"connectorConfiguration: no {needed}"
     if "rotate.schedule.interval.ms" in settings and "timezone" not in settings:
         yield "connectorConfiguration: rotate.schedule.interval.ms wants timezone"
+    size = settings.get("flush.size", "1")
+    if re.fullmatch(r"-?\d+", size) and int(size) < 1:  # Confluent's sink has no validator on it
+        yield f"connectorConfiguration: flush.size {size} runs, and writes one object per record"
+    elif not re.fullmatch(r"\d+", size) and settings.get("topics.dir", "topics") == "topics":
+        yield f"connectorConfiguration: flush.size {size} fails; if that is meant, use another topics.dir"
 
 
 def environment(params: dict[str, Any]) -> Iterator[str]:
@@ -157,6 +181,14 @@ RULES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "ssm.SendCommand": run_command,
 }  # fmt: skip
 
+# Seconds from one call to the next that an account may make, fixed. Source: API Gateway Developer Guide,
+# "Quotas for creating, deploying and managing an API".
+QUOTAS = {
+    "apigateway.CreateRestApi": 3, "apigateway.CreateDeployment": 5, "apigateway.UpdateUsagePlan": 20,
+    "apigateway.UpdateAccount": 20, "apigateway.DeleteRestApi": 30,
+    "apigatewayv2.CreateVpcLink": 15, "apigatewayv2.DeleteVpcLink": 30,
+}  # fmt: skip
+
 BALANCED = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?"
 GROUP = r"[A-Za-z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{1,255}"
 # Parameter -> the whole text's pattern; `*` stands for every operation of the service.
@@ -171,13 +203,16 @@ TEXTS = {
     # Elastic Load Balancing API, CreateLoadBalancer and CreateTargetGroup: 32, no hyphen at either end.
     "elbv2.CreateLoadBalancer.Name": rf"(?!internal-){BALANCED}",
     "elbv2.CreateTargetGroup.Name": BALANCED,
-    # EC2 API, CreateSecurityGroup: a name cannot look like an id.
-    "ec2.CreateSecurityGroup.GroupName": rf"(?!sg-){GROUP}",
+    # EC2 API, CreateSecurityGroup: a name cannot look like an id, and every network has its own `default`.
+    "ec2.CreateSecurityGroup.GroupName": rf"(?!sg-|default$){GROUP}",
     "ec2.CreateSecurityGroup.Description": GROUP,
     # S3 User Guide, "Bucket naming rules".
     "s3.*.Bucket": r"(?!xn--|sthree-|[\d.]+$)(?!.*(\.\.|-s3alias$|--ol-s3$))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
     # API Gateway API, CreateResource, CreateDeployment, CreateApiKey.
-    "apigateway.CreateResource.pathPart": r"[\w.:-]+|\{[\w.-]+\+?\}",
+    # Its Developer Guide, "Important notes": /ping and /sping are kept for health checks of the service.
+    "apigateway.CreateResource.pathPart": r"(?!s?ping$)[\w.:-]+|\{[\w.-]+\+?\}",
+    # IAM User Guide, "Service-linked roles": names that only services give.
+    "iam.CreateRole.RoleName": r"(?!AWSServiceRole).+",
     "apigateway.CreateDeployment.stageName": r"[\w-]{1,128}",
     "apigateway.CreateApiKey.value": r"[\x21-\x7e]{20,128}",
     # MSK Connect Developer Guide, "Kafka Connect versions"; IAM's form of a role's ARN.

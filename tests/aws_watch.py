@@ -7,15 +7,19 @@ the way to the local cloud, are the words put in that differ there; neither less
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
+from botocore.context import get_context
 from botocore.model import OperationModel
 from botocore.validate import ParamValidationDecorator
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 
 from tests import aws_rules, policy_rules
+
+PAGINATOR = "C"  # how botocore notes, for its User-Agent, that a paginator makes the call
 
 
 def install() -> None:
@@ -48,7 +52,12 @@ def record(log: Path, parameters: dict[str, Any], operation: OperationModel) -> 
         "notebook": os.environ["CALLS_WATCH_NOTEBOOK"],
         "service": operation.service_model.service_name,
         "operation": operation.name,
-        "complaints": aws_rules.complaints(operation, parameters),
+        "at": time.monotonic(),
+        "retries": [os.environ.get("AWS_RETRY_MODE", "legacy"), int(os.environ.get("AWS_MAX_ATTEMPTS", "5"))],
+        "complaints": [
+            *aws_rules.complaints(operation, parameters),
+            *aws_rules.first_page(operation, parameters, PAGINATOR in get_context().features),
+        ],
         "policies": [text for _, text in policy_rules.documents(parameters)],
     }
     with log.open("a") as file:

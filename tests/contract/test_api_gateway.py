@@ -92,6 +92,18 @@ def test_an_integration_needs_its_http_method(cloud):
     assert (code, message) == ("BadRequestException", "Enumeration value for HttpMethod must be non-empty")
 
 
+def test_a_method_and_a_response_are_put_once_and_changed_by_a_patch(cloud):
+    api = cloud.new_api(f"{cloud.backend_url}/{{proxy}}", key=True)
+    where = {"restApiId": api, "resourceId": cloud.proxy_resource(api), "httpMethod": "ANY"}
+    again = refused(lambda: cloud.api.put_method(**where, authorizationType="NONE", apiKeyRequired=False))
+    assert again == ("ConflictException", "Method already exists for this resource")
+    cloud.api.put_method_response(**where, statusCode="200")
+    again = refused(lambda: cloud.api.put_method_response(**where, statusCode="200"))
+    assert again == ("ConflictException", "Response already exists for this resource")
+    cloud.api.put_method_response(**where, statusCode="404")
+    assert cloud.api.get_method(**where)["apiKeyRequired"] is True
+
+
 def test_a_placeholder_without_a_mapping_is_an_internal_error(cloud):
     stage = cloud.deploy(cloud.new_api(f"{cloud.backend_url}/{{proxy}}", requestParameters={}))
     status, headers, got = cloud.call("GET", f"{stage}/x")

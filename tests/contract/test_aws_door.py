@@ -155,6 +155,33 @@ def test_the_emulator_runs_nothing(cloud):
     assert status >= 400
 
 
+def test_msk_takes_a_version_only_on_brokers_that_run_it(cloud):
+    kafka = aws.client(cloud, "kafka")
+    offered = {one["Version"]: one["Status"] for one in kafka.list_kafka_versions()["KafkaVersions"]}
+    assert offered["3.9.x"] == offered["4.1.x.kraft"] == "ACTIVE" and offered["2.8.1"] == "DEPRECATED"
+
+    def create(version, size):
+        brokers = {"InstanceType": size, "ClientSubnets": ["subnet-1", "subnet-2"]}
+        asked = {"ClusterName": "p", "NumberOfBrokerNodes": 2, "BrokerNodeGroupInfo": brokers}
+        return kafka.create_cluster(KafkaVersion=version, **asked)
+
+    for version, size, word in (
+        ("4.1.x.kraft", "kafka.t3.small", "InstanceType"),
+        ("3.9.x.kraft", "kafka.t3.small", "InstanceType"),
+        ("4.2.x.kraft", "kafka.m7g.large", "InstanceType"),
+        ("2.8.1", "kafka.t3.small", "KafkaVersion"),
+        ("4.3.1", "kafka.m7g.large", "KafkaVersion"),
+    ):
+        with pytest.raises(kafka.exceptions.BadRequestException, match=f"Unsupported {word}"):
+            create(version, size)
+    for version, size in (
+        ("3.9.x", "kafka.t3.small"),
+        ("4.1.x.kraft", "kafka.m7g.large"),
+        ("4.2.x.kraft", "express.m7g.large"),
+    ):
+        kafka.delete_cluster(ClusterArn=create(version, size)["ClusterArn"])
+
+
 def test_a_role_comes_in_with_its_own_key(cloud):
     write_identities(cloud, ["a-role"])
     key_id, secret = role_key(cloud, "a-role")

@@ -83,6 +83,10 @@ def task(name: str, **more: Any) -> dict[str, Any]:
     return {"tasks": [{"task_key": "main", "notebook_task": {"notebook_path": path}}], **more}
 
 
+def environments(version: str, key: str = "mine", **more: str) -> list[dict[str, Any]]:
+    return [{"environment_key": key, "spec": {"environment_version": version, **more}}]
+
+
 def submit(call: Call, name: str, **more: Any) -> int:
     status, answer = call("POST", "/api/2.2/jobs/runs/submit", task(name, **more))
     assert status == 200, answer
@@ -233,6 +237,13 @@ def test_parameters_reach_the_notebook(call, state):
     assert found["tasks"][0]["notebook_task"]["base_parameters"] == {"PIPELINE_USER": "ann1"}
 
 
+def test_a_task_may_name_its_environment(call):
+    body = task("good", environments=environments("4"))
+    body["tasks"][0]["environment_key"] = "mine"
+    run = call("POST", "/api/2.2/jobs/runs/submit", body)[1]["run_id"]
+    assert wait(call, run)["state"]["result_state"] == "SUCCESS"
+
+
 def test_cancelling_kills_the_kernel_and_what_it_started(call, state):
     first = submit(call, "slow")
     pids = slow_pids(state)
@@ -316,6 +327,17 @@ REFUSED = [
         BAD,
         "base_parameters",
     ),
+    (
+        "POST",
+        SUBMIT,
+        {"tasks": [ONE | {"environment_key": "mine"}], "environments": environments("4", "other")},
+        400,
+        BAD,
+        "key 'mine' is not defined",
+    ),
+    ("POST", SUBMIT, task("good", environments=environments("latest")), 400, BAD, "environment_version"),
+    ("POST", SUBMIT, task("good", environments=environments("4", client="1")), 400, BAD, "do client"),
+    ("POST", SUBMIT, task("good", environments="4"), 400, BAD, "list of objects"),
     ("GET", f"{GET}?run_id=7", None, 400, BAD, "Run 7 does not exist."),
     ("GET", GET, None, 400, BAD, "does not exist"),
     ("GET", f"{GET}?run_id=-7", None, 400, BAD, "whole number"),

@@ -60,7 +60,7 @@ def role(iam) -> str:
 def make_cluster(cloud, name: str) -> str:
     nodes = {"ClientSubnets": ["subnet-1", "subnet-2"], "InstanceType": "kafka.t3.small"}
     made = aws.client(cloud, "kafka").create_cluster(
-        ClusterName=name, KafkaVersion="3.6.0", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
+        ClusterName=name, KafkaVersion="3.9.x", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
     )
     return made["ClusterArn"]
 

@@ -216,27 +216,38 @@ def producer(cloud: Cloud, stream: str, stop: threading.Event, sent: list[int]) 
     return thread
 
 
-def test_killed_three_times_in_the_middle(cloud: Cloud, driver: Driver, tmp_path: Path) -> None:
-    cloud.create("killed", 2)
-    cloud.put("killed", 10**6, 100)  # before the start of a query on the latest
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [(1, 0.0)],
+        # First as soon as the starting time stands in the checkpoint: before a row was read.
+        pytest.param([(1, 0.0), (2, 0.2), (1, 0.9)], marks=pytest.mark.soak),
+    ],
+    ids=["once", "three times"],
+)
+def test_killed_in_the_middle(
+    cloud: Cloud, driver: Driver, tmp_path: Path, kills: list[tuple[int, float]]
+) -> None:
+    name = f"killed-{len(kills)}"
+    cloud.create(name, 2)
+    cloud.put(name, 10**6, 100)  # before the start of a query on the latest
     request = {
-        "options": {"streamName": "killed", "initialPosition": "latest"},
+        "options": {"streamName": name, "initialPosition": "latest"},
         "trigger": {"processingTime": "0 seconds"}, "folder": str(tmp_path), "started": True,
     }  # fmt: skip
     stop, sent, thread = threading.Event(), [0], None
     log, commits = tmp_path / "checkpoint" / "offsets", tmp_path / "checkpoint" / "commits"
     try:
-        # First as soon as the starting time stands in the checkpoint: before a row was read.
-        for more, patience in ((1, 0.0), (2, 0.2), (1, 0.9)):
+        for more, patience in kills:
             before = len(numbered(log))
             victim = Driver(cloud)
             victim.tell(request)
             assert victim.answer() == {"started": True}
             if thread is None:
                 # The source must see what is put from the moment that `start` returns.
-                cloud.put("killed", 0, 50)
+                cloud.put(name, 0, 50)
                 sent[0] = 50
-                thread = producer(cloud, "killed", stop, sent)
+                thread = producer(cloud, name, stop, sent)
             wait(lambda enough=before + more: len(numbered(log)) >= enough)
             time.sleep(patience)
             victim.kill()
@@ -244,11 +255,11 @@ def test_killed_three_times_in_the_middle(cloud: Cloud, driver: Driver, tmp_path
         stop.set()
         if thread:
             thread.join()
-    assert len(numbered(commits)) >= 2
-    assert "error" not in driver.read(tmp_path, "killed", initialPosition="latest")
+    assert len(numbered(commits)) >= len(kills) - 1
+    assert "error" not in driver.read(tmp_path, name, initialPosition="latest")
     assert values(driver.rows(tmp_path / "table")) == list(range(sent[0]))
-    assert sent[0] > 2000
-    assert driver.read(tmp_path, "killed")["batches"] == []
+    assert sent[0] > 600 * len(kills)
+    assert driver.read(tmp_path, name)["batches"] == []
 
 
 def test_the_emulator_may_be_away_for_a_while(cloud: Cloud, driver: Driver, tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def role(cloud) -> str:
     """A role that may read the topics and use the connectors' groups."""
     nodes = {"ClientSubnets": ["subnet-1", "subnet-2"], "InstanceType": "kafka.t3.small"}
     cluster = aws.client(cloud, "kafka").create_cluster(
-        ClusterName="p-1-cluster", KafkaVersion="3.6.0", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
+        ClusterName="p-1-cluster", KafkaVersion="3.9.x", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
     )["ClusterArn"]
     topic, group = (cluster.replace(":cluster/", f":{kind}/") for kind in ("topic", "group"))
     rights = [

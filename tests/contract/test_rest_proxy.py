@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
 
 from local_cloud.identity import write_identities
 from local_cloud.parts import kafka, rest_proxy
+from local_cloud.stand_ins.rest_proxy.endpoints import Endpoints
 from local_cloud.stand_ins.rest_proxy.kafka import client_settings, exact_json, properties, waits
 from local_cloud.state import State, write_private
 from tests.jvm_servers import Server, kafka_broker, new_state, running
@@ -324,6 +325,90 @@ def test_what_it_does_not_do_is_refused_and_told(machine, method, path, code):
         method, path, b"{}", {"Content-Type": "application/vnd.kafka.v2+json"}
     )
     assert (status, answer["error_code"]) == (code, code) and "GET /topics" in answer["message"]
+
+
+LESSON = {
+    "api.v3.enable": "false",
+    "api.endpoints.allowlist": "api.v2.topics.list,api.v2.topics.get,api.v2.produce-to-topic.json",
+}
+
+
+def test_with_the_lessons_lists_nothing_but_listing_and_posting_is_left(machine):
+    machine.proxy.stop()
+    configure(machine.state, more="".join(f"{name}={value}\n" for name, value in LESSON.items()))
+    try:
+        machine.proxy.start()
+        assert machine.request("GET", "/topics")[0] == 200
+        assert machine.request("GET", "/topics/my.pin")[0] == 200
+        assert machine.produce("my.pin", [{"value": 1}])[0] == 200
+        v2 = {"Content-Type": "application/vnd.kafka.v2+json"}
+        for method, path, status in REFUSED_BY_THE_LISTS:
+            got, answer, _ = machine.request(method, path, b"{}" if method != "GET" else None, v2)
+            assert (got, answer["error_code"]) == (status, status), (method, path)
+        assert machine.produce("my.two/partitions/1", [{"value": 1}])[0] == 405
+        assert machine.produce("my.pin", [{"value": 1}], "text/plain")[0] == 415
+    finally:
+        machine.proxy.stop()
+        configure(machine.state)
+        machine.proxy.start()
+    assert machine.produce("my.two/partitions/1", [{"value": 1}])[0] == 200
+
+
+# As Confluent's own tests have it: what is off is 404 for GET and 405 for the rest, an API that is off 404.
+REFUSED_BY_THE_LISTS = [
+    ("GET", "/", 404),
+    ("GET", "/brokers", 404),
+    ("GET", "/topics/my.pin/partitions", 404),
+    ("POST", "/consumers/group", 405),
+    ("GET", "/consumers/group/instances/one/records", 404),
+    ("POST", "/consumers/group/instances/one/subscription", 405),
+    ("GET", "/v3/clusters", 404),
+    ("DELETE", "/v3/clusters/id/topics/my.pin", 404),
+    ("DELETE", "/topics/my.pin", 405),
+]
+
+
+def asked(given: dict[str, str], method: str, path: str, content_type: str = JSON_V2) -> int | None:
+    return Endpoints.of(given).refuse(method, path, content_type)
+
+
+def test_lists_name_endpoints_and_kinds_as_confluents_do():
+    allow, block = "api.endpoints.allowlist", "api.endpoints.blocklist"
+    assert asked({}, "POST", "/consumers/g") is None
+    assert asked({allow: "api.v2.topics.*"}, "GET", "/topics/a") is None
+    assert asked({allow: "api.v2.topics.*"}, "GET", "/topics/a/partitions") == 404
+    assert asked({allow: "api.v2.topics.list"}, "GET", "/topics/") is None
+    assert asked({allow: "api.v2.topics.list, api.v2.topics.get"}, "GET", "/topics/a") is None
+    assert asked({block: "api.v2.consumers.*"}, "POST", "/consumers/g/instances/i/offsets") == 405
+    assert asked({block: "api.v2.consumers.*"}, "GET", "/topics") is None
+    assert asked({allow: "api.v2.topics.*", block: "api.v2.topics.get"}, "GET", "/topics/a") == 404
+    assert asked({allow: "api.v2.topics.*"}, "DELETE", "/v3/clusters/c/topics/a") == 405
+
+
+def test_the_format_of_the_records_is_part_of_an_endpoints_name():
+    only_json = {"api.endpoints.allowlist": "api.v2.produce-to-topic.json"}
+    assert asked(only_json, "POST", "/topics/a") is None
+    assert asked(only_json, "POST", "/topics/a", "application/vnd.kafka.binary.v2+json") == 405
+    schema = {"api.endpoints.allowlist": "api.v2.produce-to-topic.json-schema"}
+    assert asked(schema, "POST", "/topics/a", "application/vnd.kafka.jsonschema.v2+json") is None
+
+
+@pytest.mark.parametrize(("name", "path"), [("api.v2.enable", "/topics"), ("api.v3.enable", "/v3/clusters")])
+def test_a_version_of_the_api_can_be_switched_off(name, path):
+    assert asked({name: "false"}, "GET", path) == 404 == asked({name: "False"}, "POST", path)
+    assert asked({name: "true"}, "GET", path) is None
+    with pytest.raises(ValueError, match=rf"{name} is true or false, not 'no'"):
+        Endpoints.of({name: "no"})
+
+
+def test_a_pause_before_reconnecting_is_passed_on(monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", ROLE)
+    given = properties(PROPERTIES.format(port=1))
+    assert client_settings(given)["reconnect.backoff.ms"] == 50
+    slower = client_settings({**given, "client.reconnect.backoff.ms": "2000"})
+    assert (slower["reconnect.backoff.ms"], slower["reconnect.backoff.max.ms"]) == (2000, 2000)
+    with pytest.raises(ValueError, match=r"reconnect\.backoff\.ms"):
+        client_settings({**given, "client.reconnect.backoff.ms": "a second"})
 
 
 def test_a_foreign_host_is_refused(machine):

@@ -57,6 +57,21 @@ def test_tables_that_are_half_loaded_or_gone_are_mended(database):
     assert source.load_samples(database) == EVERY
 
 
+def test_the_second_day_adds_new_posts_and_corrects_old_ones(database):
+    grown = dict.fromkeys(EVERY, ROWS + 346)
+    try:
+        assert source.load_second_day(database) == grown
+        assert source.load_second_day(database) == grown
+        assert source.load_samples(database) == grown  # the first day's rows undo no correction
+        for name, key in source.KEY.items():
+            rows = {row[key]: row for chunk in source.chunks(database, name, 5000) for row in chunk}
+            assert all(rows[row[key]] == row for row in source.second_day(name))
+    finally:
+        for name in EVERY:
+            delete(database, name, 0, EXTRA)
+        source.load_samples(database)
+
+
 @pytest.mark.parametrize("name", ["pin", "geo", "user"])
 def test_every_row_comes_back_field_by_field_and_type_by_type(database, name):
     read = [row for rows in source.chunks(database, name, 999) for row in rows]

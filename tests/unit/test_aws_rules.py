@@ -4,13 +4,16 @@ import base64
 import json
 from typing import Any
 
+import boto3
 import botocore.session
 import pytest
+from botocore.context import get_context
 from botocore.model import OperationModel
+from botocore.stub import Stubber
 from botocore.validate import ParamValidator
 
 from helpers import policy
-from tests import aws_rules, policy_rules
+from tests import aws_rules, aws_watch, policy_rules
 
 SERVICES = (
     "ec2 kafka iam ssm kafkaconnect apigateway apigatewayv2 elbv2 s3 sts kinesis mwaa rds secretsmanager"
@@ -142,6 +145,9 @@ NONSENSE = [
     ("kafka.CreateCluster", "EnhancedMonitoring", "PER_RECORD"),
     ("kafka.CreateCluster", "BrokerNodeGroupInfo/InstanceType", "t3.small"),
     ("kafka.CreateCluster", "BrokerNodeGroupInfo/ClientSubnets", ["subnet-1", "subnet-1"]),
+    ("kafka.CreateCluster", "KafkaVersion", "4.1.x.kraft"),  # the newest, on the smallest brokers
+    ("kafka.CreateCluster", "KafkaVersion", "3.9.x.kraft"),
+    ("kafka.CreateCluster", "KafkaVersion", "4.3.1"),
     ("kafka.CreateCluster", "BrokerNodeGroupInfo/StorageInfo", {"EbsStorageInfo": {"VolumeSize": 20_000}}),
     ("kafkaconnect.CreateConnector", "connectorName", "c" * 129),
     ("kafkaconnect.CreateConnector", "kafkaConnectVersion", "4.3.1"),
@@ -163,6 +169,8 @@ NONSENSE = [
     ("apigateway.CreateUsagePlan", "throttle", {"rateLimit": 10.0}),
     ("apigateway.CreateResource", "pathPart", "/topics"),
     ("apigateway.CreateResource", "pathPart", "proxy+"),
+    ("apigateway.CreateResource", "pathPart", "ping"),
+    ("apigateway.CreateResource", "pathPart", "sping"),
     ("ssm.SendCommand", "Parameters", {"command": ["ls"]}),
     ("ssm.SendCommand", "Parameters/executionTimeout", ["1h"]),
     ("ssm.SendCommand", "Parameters/executionTimeout", ["172801"]),
@@ -181,6 +189,7 @@ NONSENSE = [
     ("ec2.AuthorizeSecurityGroupIngress", "IpPermissions", [{**INSIDE, "ToPort": 80}]),
     ("ec2.AuthorizeSecurityGroupIngress", "IpPermissions", [{**INSIDE, "UserIdGroupPairs": []}]),
     ("ec2.CreateSecurityGroup", "GroupName", "sg-brokers"),
+    ("ec2.CreateSecurityGroup", "GroupName", "default"),
     ("ec2.CreateSecurityGroup", "Description", "the brokers' group"),
     ("ec2.DescribeVpcs", "Filters", [{"Name": "tags:Name", "Values": ["a"]}]),
     ("ec2.DescribeVpcs", "Filters", [{"Name": "vpc-name", "Values": ["a"]}]),
@@ -198,6 +207,7 @@ NONSENSE = [
     ("rds.CreateDBInstance", "DBInstanceIdentifier", "p--db"),
     ("kinesis.CreateStream", "StreamName", "streaming bob42"),
     ("iam.CreateRole", "RoleName", "bob42 role"),
+    ("iam.CreateRole", "RoleName", "AWSServiceRoleForBob42"),
     ("iam.CreateRole", "RoleName", "r" * 65),
     ("iam.CreateRole", "Tags", [{"Key": "aws:project", "Value": "a"}]),
     ("iam.CreateRole", "Tags", [{"Key": "project", "Value": "a;b"}]),
@@ -214,6 +224,76 @@ def test_nonsense_that_botocore_lets_pass_is_found(name: str, path: str, value: 
     assert found and all(line.partition(":")[2] for line in found)
 
 
+@pytest.mark.parametrize(
+    ("version", "size", "number"),
+    [
+        ("3.9.x", "kafka.t3.small", 0),
+        ("3.9.x.kraft", "kafka.t3.small", 1),
+        ("4.2.x.kraft", "kafka.t3.small", 2),  # what "the newest that is ACTIVE" chose
+        ("4.1.x.kraft", "kafka.m7g.large", 0),
+        ("3.9.x", "kafka.m7g.large", 0),
+        ("4.2.x.kraft", "kafka.m7g.large", 1),
+        ("4.2.x.kraft", "express.m7g.large", 0),
+        ("3.5.1", "express.m7g.large", 1),
+    ],
+)
+def test_a_version_fits_the_size_of_the_brokers(version: str, size: str, number: int) -> None:
+    brokers = {**BROKERS, "InstanceType": size}
+    asked = {**KAFKA, "KafkaVersion": version, "BrokerNodeGroupInfo": brokers}
+    assert len(complaints("kafka.CreateCluster", asked)) == number
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "found"),
+    [
+        ("ec2.DescribeSubnets", {"Filters": [{"Name": "tag:Name", "Values": ["a"]}]}, True),
+        ("ec2.DescribeSubnets", {"SubnetIds": ["subnet-1"]}, False),
+        ("ec2.DescribeAvailabilityZones", {}, False),  # one answer, no pages
+        ("kafka.ListClusters", {"ClusterNameFilter": "p-bob42-cluster"}, True),
+        ("apigateway.GetRestApis", {"limit": 500}, True),
+        ("elbv2.DescribeLoadBalancers", {"Names": ["p-bob42-lb"]}, False),
+        ("kinesis.ListShards", {"StreamName": "streaming-bob42-pin"}, False),
+        ("secretsmanager.GetSecretValue", {"SecretId": "a"}, False),
+    ],
+)
+def test_a_listing_is_asked_for_by_a_paginator(name: str, params: dict[str, Any], found: bool) -> None:
+    assert bool(list(aws_rules.first_page(operation(name), params, by_paginator=False))) is found
+    assert not list(aws_rules.first_page(operation(name), params, by_paginator=True))
+
+
+def test_botocore_notes_the_paginator_as_the_watch_reads_it() -> None:
+    seen = []
+    client = boto3.client("kafka", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
+    client.meta.events.register(
+        "before-parameter-build", lambda **_: seen.append(aws_watch.PAGINATOR in get_context().features)
+    )
+    with Stubber(client) as stubber:
+        for _ in range(2):
+            stubber.add_response("list_clusters", {"ClusterInfoList": []})
+        client.list_clusters()
+        list(client.get_paginator("list_clusters").paginate())
+    assert seen == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({"flush.size": "500"}, 0),
+        ({"flush.size": "0"}, 1),  # runs, one object per record
+        ({"flush.size": "0", "topics.dir": "topics/wrong"}, 1),
+        ({"flush.size": "many"}, 1),  # fails, or spoils the real objects
+        ({"flush.size": "many", "topics.dir": "topics/wrong"}, 0),
+    ],
+    ids=str,
+)
+def test_a_connector_that_is_meant_to_fail_fails_and_spoils_nothing(
+    settings: dict[str, str], found: int
+) -> None:
+    good = CONNECTOR["connectorConfiguration"]
+    asked = {**CONNECTOR, "connectorConfiguration": {**good, **settings}}
+    assert len(complaints("kafkaconnect.CreateConnector", asked)) == found
+
+
 def test_a_patch_must_name_something_that_can_be_changed() -> None:
     change = {"op": "replace", "path": "/throttle/rateLimit", "value": "200"}
     plan = {"usagePlanId": "p", "patchOperations": [change]}
@@ -228,6 +308,38 @@ def test_a_patch_must_name_something_that_can_be_changed() -> None:
         operations = [{"op": "replace", "path": path, "value": "abc"}]
         stage = {"restApiId": "a", "stageName": "prod", "patchOperations": operations}
         assert len(complaints("apigateway.UpdateStage", stage)) == number
+
+
+LEGACY, LONG = ("legacy", 5), ("standard", 10)
+LIMIT, LIVE = ("apigateway", "UpdateUsagePlan"), ("apigateway", "CreateDeployment")
+
+
+@pytest.mark.parametrize(
+    ("calls", "number"),
+    [
+        ([(LIMIT, 0, LEGACY), (LIMIT, 3, LEGACY)], 1),  # the limit cut down for a moment and set back
+        ([(LIMIT, 0, LONG), (LIMIT, 3, LONG)], 0),
+        ([(LIMIT, 0, LEGACY), (LIMIT, 21, LEGACY)], 0),
+        ([(LIVE, 0, LEGACY), (LIVE, 1, LEGACY), (LIVE, 2, LEGACY)], 2),
+        ([(LIVE, 0, LONG), (LIVE, 1, LONG), (LIVE, 2, LONG)], 0),
+        ([(LIVE, 0, LEGACY), (LIMIT, 0, LEGACY)], 0),
+        ([(("apigateway", "GetStages"), 0, LEGACY)] * 9, 0),
+        ([(("apigatewayv2", "DeleteVpcLink"), at, LONG) for at in (0, 1)], 0),
+    ],
+)
+def test_calls_may_follow_each_other_as_fast_as_their_quota_or_boto3s_patience(
+    calls: list[tuple[tuple[str, str], float, tuple[str, int]]], number: int
+) -> None:
+    recorded = [
+        {"service": service, "operation": name, "at": at, "retries": list(retries)}
+        for (service, name), at, retries in calls
+    ]
+    assert len(list(aws_rules.paced(recorded))) == number
+
+
+def test_boto3s_own_retries_last_seconds_and_ours_a_minute() -> None:
+    assert aws_rules.patience(*LEGACY) == 7.5
+    assert 60 < aws_rules.patience(*LONG) < 100
 
 
 @pytest.mark.parametrize("service", MODELS)

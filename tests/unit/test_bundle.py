@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from helpers import config
+from helpers import config, databricks
 from runner import wheel
 from tests.bare import nothing_set
 from tests.databricks import inside
@@ -64,6 +64,12 @@ FIELDS = {
                 "max_concurrent_runs": int,
                 "timeout_seconds": int,
                 "schedule": {"quartz_cron_expression": str, "timezone_id": str, "pause_status": str},
+                "email_notifications": {
+                    "on_start": [str],
+                    "on_success": [str],
+                    "on_failure": [str],
+                    "on_duration_warning_threshold_exceeded": [str],
+                },
                 "parameters": [{"name": str, "default": str}],
                 "environments": [
                     {"environment_key": str, "spec": {"environment_version": str, "dependencies": [str]}}
@@ -80,6 +86,7 @@ FIELDS = {
             "default": bool,
             "workspace": {"root_path": str, "file_path": str},
             "variables": {"*": str},
+            "run_as": {"user_name": str, "service_principal_name": str},
         }
     },
 }
@@ -169,8 +176,9 @@ def test_every_key_that_is_named_exists_and_comes_before() -> None:
 
 
 def test_it_runs_daily_once_at_a_time_and_not_before_it_is_told_to() -> None:
-    for target in BUNDLE["targets"]:
-        assert resolved(JOB["schedule"]["pause_status"], target) == "PAUSED"
+    # A deployment sets the pause status anew, so one that is changed in the workspace does not last.
+    status = {target: resolved(JOB["schedule"]["pause_status"], target) for target in BUNDLE["targets"]}
+    assert status == {"dev": "PAUSED", "prod": "UNPAUSED"}
     assert re.fullmatch(r"0 \d{1,2} \d{1,2} \* \* \?", JOB["schedule"]["quartz_cron_expression"])
     assert (JOB["schedule"]["timezone_id"], JOB["max_concurrent_runs"]) == ("UTC", 1)
     for task in TASKS:
@@ -190,6 +198,31 @@ def test_targets_are_the_documented_modes_and_one_is_the_default() -> None:
     assert "${workspace.current_user.userName}" in root and "${bundle.target}" in root
 
 
+def test_in_production_it_runs_as_somebody_and_somebody_hears_of_a_failure() -> None:
+    assert resolved(BUNDLE["targets"]["prod"]["run_as"]["user_name"], "prod") == "reader"
+    assert [resolved(one, "prod") for one in JOB["email_notifications"]["on_failure"]] == ["reader"]
+    assert "run_as" not in BUNDLE["targets"]["dev"]  # there it runs as the one who deploys it
+
+
+def test_the_oldest_command_line_knows_what_is_used() -> None:
+    (oldest,) = re.findall(r"^>= (\d+)\.(\d+)\.(\d+)$", BUNDLE["bundle"]["databricks_cli_version"])
+    assert tuple(map(int, oldest)) >= (0, 260, 0)  # dynamic_version came with 0.245, the glob later
+    assert BUNDLE["artifacts"]["helpers"]["dynamic_version"] is True
+
+
+def test_the_environment_is_one_that_the_lessons_take(tmp_path: Path) -> None:
+    version = JOB["environments"][0]["spec"]["environment_version"]
+    assert int(version) >= databricks.ENVIRONMENT
+    with nothing_set(tmp_path) as patch:
+        patch.setenv("DATABRICKS_RUNTIME_VERSION", f"client.{version}.1")
+        assert databricks.too_old() == ""
+
+
+def test_the_fallback_stands_beside_what_is_not_settled() -> None:
+    before = TEXT.partition("      environments:")[0].rpartition("      parameters:")[2]
+    assert "environment_key" in before and "%pip install" in before and "runner.single" in before
+
+
 @pytest.mark.parametrize("target", ["dev", "prod"])
 def test_every_reference_resolves(target: str) -> None:
     assert all(resolved(text, target) for text in leaves(BUNDLE))
@@ -207,7 +240,9 @@ def test_no_host_account_person_or_path_of_a_computer() -> None:
         re.findall(r"https?:|\.databricks\.com|azuredatabricks|\d{12,}|\S@\S|/home/|/Users/(?!\$)", TEXT)
         == []
     )
-    assert not {"host", "profile", "account_id", "run_as", "user_name"} & set(re.findall(r"(\w+):", TEXT))
+    assert not {"host", "profile", "account_id"} & set(re.findall(r"(\w+):", TEXT))
+    given = re.findall(r"^ *(?:run_as|user_name|notify|default): *(\S*@\S*|\w+\.\w+)$", TEXT, re.MULTILINE)
+    assert given == []  # people are variables
 
 
 def test_parameters_are_settings_and_the_samples_reach_spark(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """systemctl on the client machine drives the supervisor's one program."""
 
+import subprocess
+
 import pytest
 
 from local_cloud import client_machine
@@ -61,3 +63,59 @@ def test_a_unit_that_does_not_answer_is_an_error(state, monkeypatch, capsys):
     monkeypatch.setattr(client_machine, "_answers", lambda port, seconds: False)
     assert run(state, "start kafka-rest") == 1
     assert "does not answer" in capsys.readouterr().err
+
+
+RIGHT = "# IAM\nsecurity.protocol=SASL_PLAINTEXT\nsasl.mechanism=AWS_MSK_IAM\n"
+SERVER = "--bootstrap-server b-1:9098"
+
+
+@pytest.fixture
+def tool(tmp_path, monkeypatch):
+    """Runs a line of Kafka's tools in the machine's folder, where `java` only prints what it is given."""
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\necho ran $*\n")
+    java.chmod(0o700)
+    monkeypatch.setattr(client_machine.tools, "java", lambda: str(java))
+    machine = State(tmp_path / "state")
+    client_machine.make(machine)
+    folder = client_machine.home(machine)
+    (folder / "client.properties").write_text(RIGHT)
+
+    def run_line(line: str) -> subprocess.CompletedProcess[str]:
+        command = ["sh", "-c", f"kafka/bin/{line}"]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+    run_line.folder = folder
+    return run_line
+
+
+@pytest.mark.parametrize(
+    "config", ["--command-config client.properties", "--command-config=client.properties"]
+)
+def test_a_tool_with_its_settings_runs(tool, config):
+    done = tool(f"kafka-topics.sh {SERVER} {config} --list")
+    assert done.returncode == 0 and done.stdout.startswith("ran ")
+    assert done.stdout.endswith(f"org.apache.kafka.tools.TopicCommand {SERVER} {config} --list\n")
+
+
+def test_a_tool_that_asks_no_broker_runs_as_it_is(tool):
+    assert tool("kafka-run-class.sh a.B --version").stdout.endswith("a.B --version\n")
+
+
+def test_a_tool_without_its_settings_is_refused_at_once(tool):
+    done = tool(f"kafka-console-producer.sh {SERVER} --topic t")
+    assert (done.returncode, done.stdout) == (1, "") and "--command-config is missing" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["security.protocol=SASL_SSL", "security.protocol = SSL", "", "#security.protocol=X"]
+)
+def test_another_security_protocol_is_refused_at_once_and_the_right_one_named(tool, line):
+    (tool.folder / "client.properties").write_text(f"{line}\nsasl.mechanism=AWS_MSK_IAM\n")
+    done = tool(f"kafka-topics.sh {SERVER} --command-config client.properties --list")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "client.properties: security.protocol=" in done.stderr and "SASL_PLAINTEXT here" in done.stderr
+
+
+def test_a_settings_file_that_is_not_there_is_the_tools_own_error(tool):
+    assert tool(f"kafka-topics.sh {SERVER} --command-config none --list").stdout.startswith("ran ")

@@ -168,6 +168,17 @@ def test_aws_takes_no_local_address(aws: pytest.MonkeyPatch, local: None) -> Non
     assert os.environ["AWS_DEFAULT_REGION"] == "eu-west-1"
 
 
+def test_on_aws_boto3_waits_longer_than_the_slowest_quota(aws: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"):
+        aws.delenv(name, raising=False)
+    config.use_target()
+    client = boto3.Session().client("apigateway")
+    assert client.meta.config.retries == {"mode": "standard", "total_max_attempts": 10}
+    aws.setenv("AWS_MAX_ATTEMPTS", "3")  # the reader's own choice stays
+    config.use_target()
+    assert boto3.Session().client("apigateway").meta.config.retries["total_max_attempts"] == 3
+
+
 @pytest.mark.parametrize("target", ["AWS", "gcp", "Local "])
 def test_an_unknown_target_is_named(monkeypatch: pytest.MonkeyPatch, target: str) -> None:
     monkeypatch.setenv("PIPELINE_TARGET", target)
@@ -236,3 +247,28 @@ def test_env_file_is_honoured_and_the_environment_goes_before_it(
     assert (config.use_target().user_id, os.environ["AWS_REGION"]) == ("file1", "eu-west-1")
     monkeypatch.setenv("PIPELINE_USER", "shell2")
     assert config.use_target().user_id == "shell2"
+
+
+def test_a_plan_names_all_that_its_lessons_lack(aws: pytest.MonkeyPatch) -> None:
+    assert config.use_target().plan(0) == []
+    with pytest.raises(config.ConfigError, match=r"SOURCE_URL \(lesson 01\), SINK_ZIP \(lesson 06\)$"):
+        config.use_target().plan(10)
+    with pytest.raises(config.ConfigError, match=r"DATABRICKS_TOKEN \(lesson 11\).*KINESIS_CREDENTIAL"):
+        config.use_target().plan(17)
+    for name in config.NEEDED_FROM:
+        aws.setenv(name, "given")
+    assert config.use_target().plan(1) == [("SOURCE_URL", 1, "set")]
+    assert [state for _, _, state in config.use_target().plan(17)] == ["set"] * len(config.NEEDED_FROM)
+
+
+def test_a_local_plan_needs_no_credential(local: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SINK_ZIP", "DATABRICKS_HOST", "DATABRICKS_TOKEN", "DATABRICKS_NOTEBOOKS"):
+        monkeypatch.setenv(name, "given")
+    assert config.use_target().plan(17)[-1] == ("KINESIS_CREDENTIAL", 14, "not needed here")
+
+
+def test_the_service_credential_is_for_databricks_alone(aws: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    aws.setenv("KINESIS_CREDENTIAL", "streams")
+    assert config.use_target().kinesis_options == {"region": "eu-west-1"}
+    with inside(tmp_path):
+        assert config.use_target().kinesis_options["serviceCredential"] == "streams"

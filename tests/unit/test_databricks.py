@@ -63,9 +63,9 @@ def test_without_a_notebook_there_are_no_parameters(
 @pytest.mark.parametrize(
     ("widgets", "place"),
     [
-        ({}, ("workspace", "default")),
-        ({"CATALOG": "mine"}, ("mine", "default")),
-        ({"CATALOG": "mine", "SCHEMA": "own"}, ("mine", "own")),
+        ({"PIPELINE_USER": "bob42"}, ("workspace", "default")),
+        ({"PIPELINE_USER": "bob42", "CATALOG": "mine"}, ("mine", "default")),
+        ({"PIPELINE_USER": "bob42", "CATALOG": "mine", "SCHEMA": "own"}, ("mine", "own")),
     ],
 )
 def test_catalog_and_schema_are_the_workspaces_own_unless_set(
@@ -74,8 +74,63 @@ def test_catalog_and_schema_are_the_workspaces_own_unless_set(
     with inside(tmp_path, {"RAW_PATH": "s3://b/topics", **widgets}) as session:
         cloud = config.use_target()
         assert (cloud.catalog, cloud.schema) == place
-        assert cloud.table("pin") == f"`{place[0]}`.`{place[1]}`.`{config.DEFAULT_USER}_pin_table`"
-    assert len(session.said) == (0 if len(widgets) == 2 else 1)
+        assert cloud.table("pin") == f"`{place[0]}`.`{place[1]}`.`bob42_pin_table`"
+    assert len(session.said) == (0 if len(widgets) == 3 else 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("anna.bee@example.com", "annabee"),
+        ("annabee@example.com", "annabee"),
+        ("Ann-Christin.von.Overbeck@example.com", "annchristi"),
+        ("8a7b6c5d-1111-2222-3333-444455556666", "8a7b6c5d11"),
+        ("für@example.com", "fr"),
+        ("📌", ""),
+    ],
+)
+def test_everybody_in_a_shared_workspace_has_other_tables(name: str, begins: str, tmp_path: Path) -> None:
+    with inside(tmp_path, {"RAW_PATH": "s3://b/topics", "CATALOG": "c", "SCHEMA": "s"}) as session:
+        session.user = name
+        found = config.use_target()
+        assert config.use_target().user_id == found.user_id
+    assert found.names.user_id[:-6] == begins
+    assert session.said == ["SELECT current_user()"] * 2
+
+
+def test_two_people_of_like_names_stay_apart(tmp_path: Path) -> None:
+    found = set()
+    with inside(tmp_path) as session:
+        for session.user in ("anna.bee@example.com", "annabee@example.com", "annabee@example.org"):
+            found.add(databricks.user_id())
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("version", "said"),
+    [
+        ("client.1.13", "Serverless environment 1: choose version 4 or newer"),
+        ("client.3.2", "Environment panel"),
+        ("client.4.17", ""),
+        ("client.5.0", ""),
+        ("15.4", "Databricks Runtime 15.4: use a cluster with 16.4 or newer"),
+        ("16.3.x-scala2.12", "Databricks Runtime 16.3"),
+        ("16.4", ""),
+        ("17.3.x-photon-scala2.13", ""),
+        ("custom", ""),
+    ],
+)
+def test_what_is_too_old_for_the_lessons_is_refused_with_the_remedy(
+    version: str, said: str, tmp_path: Path, no_settings: pytest.MonkeyPatch
+) -> None:
+    with inside(tmp_path):
+        no_settings.setenv("DATABRICKS_RUNTIME_VERSION", version)
+        reason = databricks.too_old()
+        assert said in reason and bool(said) == bool(reason)
+        if said:
+            no_settings.setattr(databricks, "_shell", lambda: None)
+            with pytest.raises(config.ConfigError, match="or newer"):
+                session.spark()
 
 
 def test_a_reader_without_settings_is_told_of_the_samples(tmp_path: Path) -> None:
@@ -121,19 +176,34 @@ def test_the_settings_file_is_read_as_python_dotenv_reads_it(
 
 def test_workspace_files_are_copied_to_a_volume_which_is_made_once(tmp_path: Path) -> None:
     put(tmp_path / "data" / "pin", **{"partition=0__pin+0+0.json": "new", "partition=1__ü 📌.json": "x"})
-    volume = tmp_path / "Volumes" / "workspace" / "default" / f"{config.DEFAULT_USER}_files"
-    with inside(tmp_path, {"RAW_PATH": "data/"}) as session:
+    volume = tmp_path / "Volumes" / "workspace" / "default" / "bob42_files"
+    with inside(tmp_path, {"RAW_PATH": "data/", "PIPELINE_USER": "bob42"}) as session:
         cloud = config.use_target()
-        assert cloud.raw_path("pin") == f"{volume}/topics/pin"
-        put(volume, topics__pin__stale="from an earlier copy", topics__geo__other="not of this table")
-        assert cloud.raw_path("pin") == f"{volume}/topics/pin"
-    assert held(volume / "topics" / "pin") == {
+        copy = Path(cloud.raw_path("pin"))
+        assert copy.parent == volume / "topics" / "pin"
+        assert cloud.raw_path("pin") == str(copy)
+    assert held(copy) == {
         "partition=0/pin+0+0.json": "new",
         "partition=1/ü 📌.json": "x",
+        databricks.DONE: "",
     }
-    assert held(volume / "topics" / "geo") == {"other": "not of this table"}
-    name = f"`workspace`.`default`.`{config.DEFAULT_USER}_files`"
+    name = "`workspace`.`default`.`bob42_files`"
     assert session.said[1:] == [f"CREATE VOLUME IF NOT EXISTS {name}"]
+
+
+def test_a_copy_never_changes_under_a_run_that_reads_it(tmp_path: Path) -> None:
+    put(tmp_path / "source", a="1", b="2")
+    first = databricks.copy(tmp_path / "source", tmp_path / "target")
+    (first / "a").write_text("a reader holds this file open")
+    assert databricks.copy(tmp_path / "source", tmp_path / "target") == first
+    assert held(first)["a"].startswith("a reader")
+    (tmp_path / "source" / "b").write_text("3")
+    second = databricks.copy(tmp_path / "source", tmp_path / "target")
+    assert second != first and held(second) == {"a": "1", "b": "3", databricks.DONE: ""}
+    assert held(first)["b"] == "2"
+    (first / databricks.DONE).unlink()  # a copy that was cut off is made again
+    put(tmp_path / "source", b="2")
+    assert held(databricks.copy(tmp_path / "source", tmp_path / "target"))["a"] == "1"
 
 
 def test_an_absolute_folder_of_the_workspace_is_copied_too(tmp_path: Path) -> None:
@@ -144,7 +214,7 @@ def test_an_absolute_folder_of_the_workspace_is_copied_too(tmp_path: Path) -> No
 
 def test_what_spark_can_read_is_left_where_it_is(tmp_path: Path) -> None:
     for place in (f"{tmp_path}/Volumes/main/raw/files", "s3://bucket/topics"):
-        with inside(tmp_path, {"RAW_PATH": place}) as session:
+        with inside(tmp_path, {"RAW_PATH": place, "PIPELINE_USER": "bob42"}) as session:
             assert config.use_target().raw_path("pin") == f"{place}/pin"
         assert len(session.said) == 1
     assert not (tmp_path / "Volumes").exists()
@@ -168,7 +238,8 @@ def test_a_volume_is_asked_for_no_permission_bits(tmp_path: Path, no_settings: p
 
     for call in ("chmod", "utime", "chown"):
         no_settings.setattr(os, call, refuse)
-    assert held(databricks.copy(tmp_path / "source", tmp_path / "target")) == {"a": "1"}
+    copy = databricks.copy(tmp_path / "source", tmp_path / "target")
+    assert held(copy) == {"a": "1", databricks.DONE: ""}
 
 
 def test_scratch_folders_are_empty_and_never_the_same(tmp_path: Path) -> None:

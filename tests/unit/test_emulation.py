@@ -279,3 +279,11 @@ def test_ctrl_c_while_the_api_is_away_keeps_the_batch(sink: Sink, database: sa.E
     assert sorted(
         (line["table"], line["row"].get("ind", line["row"].get("index"))) for line in lines(home)
     ) == [(table, ind) for table in sorted(TABLES) for ind in (3, 4, 5)]
+
+
+def test_a_day_of_the_samples_is_posted_in_order_and_needs_no_database(home: Path, sink: Sink) -> None:
+    assert emulation.main(["--second-day"], sender=Sender(sink.url, tries=2, timeout=5)) == 0
+    for table in TABLES:
+        rows = source.second_day(table)
+        assert keys(sink, table) == [row[source.KEY[table]] for row in rows]
+        assert values(sink, table)[11_154] == rows[0]

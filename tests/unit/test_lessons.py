@@ -100,10 +100,14 @@ def test_pictures(text: str, asked: bool, kept: str) -> None:
 
 
 def test_code_only_runs_nothing_but_show_code() -> None:
-    sources = ["from helpers import show, wait\nboom()", "show.code(wait.until)", "boom()"]
+    sources = [
+        "from helpers import show\nfrom tear_down import kinds\nboom()",
+        "show.code(kinds.order)",
+        "boom()",
+    ]
     book = new_notebook(cells=[new_code_cell(source) for source in sources])
     refresh_code(book)
-    assert book.cells[1].outputs[0].text.startswith("def until(")
+    assert book.cells[1].outputs[0].text.startswith("def order(")
     assert book.cells[0].outputs == book.cells[2].outputs == []
 
 

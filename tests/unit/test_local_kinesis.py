@@ -359,7 +359,7 @@ def test_expired_iterators_are_renewed_without_loss_or_repeat(server: KinesisSer
 def test_an_iterator_that_is_never_right_is_an_error(server: KinesisServer) -> None:
     place = new_reader().initialOffset()
     server.answer = lambda name, body: (_ for _ in ()).throw(refused("ExpiredIteratorException")) if (  # type: ignore[method-assign]
-        name == "GetRecords") else {"ShardIterator": "x"}  # fmt: skip
+        name == "GetRecords") else {"ShardIterator": "x", "Shards": []}  # fmt: skip
     with pytest.raises(ClientError, match="ExpiredIterator"):
         step(new_reader(), place)
 
@@ -471,6 +471,32 @@ def test_a_record_that_is_gone_stops_the_replay(server: KinesisServer) -> None:
     server.put("s", b"newer")
     with pytest.raises(KinesisError, match="no longer there"):
         rows(new_reader(), start, end)
+
+
+def test_a_stream_made_anew_under_an_old_checkpoint_is_refused(server: KinesisServer) -> None:
+    server.put("s", *numbers(10))
+    found = new_reader()
+    place, _ = step(found)
+    del server.streams["s"]
+    server.create("s")
+    server.put("s", *numbers(3, 100))  # lower numbers than the place would be skipped without a word
+    for each in (found, new_reader()):
+        with pytest.raises(
+            KinesisError, match=r"'s' was deleted and made anew.*shardId-000000000000.*new checkpoint"
+        ):
+            step(each, place)
+    fresh = new_reader()
+    assert step(fresh)[1] == numbers(3, 100)
+
+
+def test_a_new_stream_with_more_shards_than_the_checkpoint_knows_is_refused(server: KinesisServer) -> None:
+    found = new_reader()
+    place, batch = step(found)
+    assert batch == [] and set(place["s"].values()) == {"TRIM_HORIZON"}
+    server.create("s", 2)
+    server.put("s", b"unseen", shard=1)
+    with pytest.raises(KinesisError, match=r"made anew.*shardId-000000000001"):
+        step(new_reader(), place)
 
 
 def test_trigger_once_and_the_checkpoint_of_another_stream_are_refused(server: KinesisServer) -> None:

@@ -1,10 +1,12 @@
 """Mapping templates against the variables and functions that API Gateway documents."""
 
+import ast
 import base64
 import json
 
 import pytest
 
+from helpers.config import ROOT
 from local_cloud.stand_ins.api_gateway.mapping_template import (
     BodyError,
     TemplateError,
@@ -154,3 +156,51 @@ def test_a_json_path_it_does_not_do_is_refused(path):
 def test_a_template_that_fails_says_so(template):
     with pytest.raises(TemplateError, match="the mapping template fails"):
         rendered(template)
+
+
+def lesson_templates() -> dict[str, str]:
+    """The mapping templates as lesson 13 sends them, by their names in the cells."""
+    book = json.loads((ROOT / "notebooks" / "13_post_a_stream.ipynb").read_text())
+    found: dict[str, str] = {}
+    for cell in book["cells"]:
+        for node in ast.parse("".join(cell["source"])).body if cell["cell_type"] == "code" else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+                found[ast.unparse(node.targets[0])] = node.value.value
+    return found
+
+
+ODD_TEXTS = [
+    'it\'s a "quote"',
+    "a \\ backslash",
+    "two\nlines",
+    "no-break\u00a0space",
+    "🎉",
+    '{"ind":1}',
+    "$input.body",
+]
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS)
+@pytest.mark.parametrize("name", ["RECORD", "RECORDS"])
+def test_lesson_13_passes_every_text_on_as_it_is(name: str, text: str) -> None:
+    body = {"data": text, "partition-key": text}
+    call = json.loads(
+        rendered(lesson_templates()[name], body if name == "RECORD" else {"records": [body, body]})
+    )
+    for record in [call] if name == "RECORD" else call["Records"]:
+        assert (base64.b64decode(record["Data"]).decode(), record["PartitionKey"]) == (text, text)
+
+
+@pytest.mark.parametrize("data", [{"index": 1}, [1], 7, True, None, ""], ids=repr)
+@pytest.mark.parametrize("name", ["RECORD", "RECORDS"])
+def test_lesson_13_leaves_out_data_that_is_no_text(name: str, data: object) -> None:
+    for body in ({"data": data, "partition-key": "p"}, {"partition-key": "p"}):
+        call = json.loads(
+            rendered(lesson_templates()[name], body if name == "RECORD" else {"records": [body]})
+        )
+        [record] = [call] if name == "RECORD" else call["Records"]
+        assert "Data" not in record and record["PartitionKey"] == "p"
+
+
+def test_a_text_can_be_asked_how_it_starts() -> None:
+    assert rendered("#if($input.path('$.text').startsWith(\"it\"))yes#end") == "yes"

@@ -61,3 +61,23 @@ def test_a_dead_letter_has_arrived_too(stages: dict) -> None:
 def test_what_is_in_neither_is_said_with_the_dead_letter_topics_name(stages: dict) -> None:
     with pytest.raises(TimeoutError, match=r"dead-letter topic u-dead-letter: .*'u\.pin'.*'missing': 2"):
         records.wait_landed("bucket", ["u.pin"], seconds=0)
+
+
+def test_in_a_workspace_streams_are_read_under_the_service_credential(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+    kinesis = boto3.client(
+        "kinesis", region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
+    )
+    cloud = SimpleNamespace(kinesis_credential="pins", region="us-east-1")
+    monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "16.4")
+    monkeypatch.setattr(records.config, "use_target", lambda: cloud)
+    monkeypatch.setattr(
+        records.databricks,
+        "aws_session",
+        lambda *given: asked.extend(given) or SimpleNamespace(client=lambda _: kinesis),
+    )
+    with Stubber(kinesis) as stub:
+        stub.add_response("list_shards", {"Shards": []})
+        assert records.in_stream("s") == [] and asked == ["pins", "us-east-1"]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +197,43 @@ def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path
     run()
     rows = spark.sql(f"SELECT ind, user_name FROM {target} ORDER BY ind").collect()
     assert [tuple(row) for row in rows] == [(1, "Bea"), (2, "Cay")]
+
+
+def test_a_killed_server_is_found_by_its_port_and_a_new_session_follows(
+    started: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(os.environ["SPARK_REMOTE"].rpartition(":")[2])
+    killed: list[int] = []
+    monkeypatch.setattr(psutil.Process, "kill", lambda process: killed.append(process.pid))
+    monkeypatch.setattr(psutil.Process, "wait", lambda *_, **__: None)
+    session.kill_server()
+    assert killed == [server(started.folder).pid]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        assert free.getsockname()[1] != port
+        monkeypatch.setenv("SPARK_REMOTE", f"sc://localhost:{free.getsockname()[1]}")
+        with pytest.raises(LookupError, match="SPARK_REMOTE"):
+            session.kill_server()
+
+
+@pytest.mark.parametrize("word", ["[INVALID_HANDLE.SESSION_CHANGED]", "[NO_ACTIVE_SESSION]"])
+def test_a_session_that_its_server_does_not_know_is_replaced(
+    spark: Any, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    class Lost:
+        stopped = False
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    lost = Lost()
+    monkeypatch.setattr(SparkSession.builder, "getOrCreate", lambda: spark if lost.stopped else lost)
+    real = session._configured
+
+    def configured(one: Any) -> Any:
+        if one is lost:
+            raise RuntimeError(f"{word} the server knows no such session")
+        return real(one)
+
+    monkeypatch.setattr(session, "_configured", configured)
+    assert session.spark() is spark and lost.stopped

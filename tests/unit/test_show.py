@@ -1,6 +1,7 @@
 """What is shown on a page: nothing that differs from run to run or tells of an account."""
 
 import datetime as dt
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +34,17 @@ def test_an_id_that_ends_in_twelve_digits_is_still_an_id() -> None:
 )
 def test_mask_leaves_what_a_lesson_is_about(text: str) -> None:
     assert show.mask(text) == text
+
+
+def test_a_plan_is_the_same_each_time_and_narrow(capsys: pytest.CaptureFixture[str]) -> None:
+    plans = []
+    for number in (12, 3456):
+        said = f"== Physical Plan ==\n\n+- Exchange hashpartitioning(id#{number}L, 2), [plan_id={number}]\n"
+        show.plan(SimpleNamespace(explain=lambda said=said: print(said + "x" * 200)))
+        plans.append(capsys.readouterr().out)
+    assert plans[0] == plans[1]
+    assert plans[0].splitlines()[1] == "+- Exchange hashpartitioning(id, 2)"
+    assert max(map(len, plans[0].splitlines())) == 78
 
 
 def test_shape_prints_an_answer_without_its_metadata(capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,25 @@ def test_the_samples_are_read_in_order_typed_and_without_offset():
     assert {type(row["date_joined"]) for row in rows} == {dt.datetime}
 
 
+@pytest.mark.parametrize("name", ["pin", "geo", "user"])
+def test_corrections_differ_from_the_first_day_which_is_ready_to_be_posted_too(name):
+    first, key = source.first_day(name), source.KEY[name]
+    old = {row[key]: row for row in first}
+    assert list(old) == list(range(11_154))
+    changed = sum(old[row[key]] != row for row in source.second_day(name)[346:])
+    assert changed == 60 if name == "pin" else changed > 40  # a corrected country may be the same one
+    assert json.loads(json.dumps(first)) == first and "_offset" not in first[0]
+
+
+@pytest.mark.parametrize("name", ["pin", "geo", "user"])
+def test_the_second_day_is_new_posts_then_corrections_ready_to_be_posted(name):
+    rows, key = source.second_day(name), source.KEY[name]
+    keys = [row[key] for row in rows]
+    assert keys[:346] == list(range(11_154, 11_500))
+    assert len(set(keys[346:])) == 60 and max(keys[346:]) < 11_154
+    assert json.loads(json.dumps(rows)) == rows and list(rows[0]) == source.COLUMNS[name].split()
+
+
 @pytest.mark.parametrize("name", ["x.json", "x.json.gz"])
 def test_samples_are_read_plain_or_compressed(tmp_path, name):
     record = {

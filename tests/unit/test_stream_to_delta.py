@@ -1,8 +1,10 @@
 """Records of a stream become the rows that the batch makes of them, whatever comes and how often."""
 
+import datetime as dt
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -62,9 +64,7 @@ def test_batches_again_or_cut_otherwise_change_nothing(spark: Any, tmp_path: Pat
     half = len(records) // 2
     whole = write(spark, cloud, [records])
     other = Settings(**{**vars(cloud), "tables": str(tmp_path / "other")})
-    again = write(
-        spark, other, [records[:half], records[:half], records[half:], records[half:], records[:half]]
-    )
+    again = write(spark, other, [records[:half], records[half:], records[:half]])
     assert whole == again and all(whole)
 
 
@@ -109,11 +109,11 @@ def batch(spark: Any, tmp_path: Path) -> tuple[list[int], int]:
 def test_a_changed_rule_reaches_every_record_in_both_arms(
     spark: Any, cloud: Settings, tmp_path: Path, rules: Any
 ) -> None:
-    for oldest, posts, aside in ((120, [1, 2], 2), (129, [1, 2], 1), (140, [1, 2, 3], 0), (100, [1], 3)):
+    for oldest, posts, aside in ((120, [1, 2], 2), (140, [1, 2, 3], 0), (100, [1], 3)):
         rules(oldest)
         assert batch(spark, tmp_path) == (posts, aside)
         stream_to_delta.start_over(spark, cloud, "user")
-        clean, quarantined = write(spark, cloud, [numbered(AGES[:3]), numbered(AGES[3:], 3)])
+        clean, quarantined = write(spark, cloud, [numbered(AGES)])
         assert ([row.split("ind=")[1].split(",")[0] for row in clean], len(quarantined)) == (
             list(map(str, posts)),
             aside,
@@ -178,3 +178,97 @@ def test_an_older_delivery_does_not_replace_a_newer_one(spark: Any, cloud: Setti
     write(spark, cloud, [numbered([user(1, age)], place) for age, place in ages])
     [row] = spark.read.table(cloud.table("user", "stream")).collect()
     assert (row["age"], row["_position"]) == (40, f"4959{9:052d}".zfill(64))
+
+
+class Query:
+    """A query as `writer.start()` gives it; `error` is what it died of."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.messages = ["Initializing sources", "Processing new data"]
+
+    def exception(self) -> Exception | None:
+        return self.error
+
+    @property
+    def status(self) -> dict[str, str]:
+        return {"message": self.messages.pop(0) if len(self.messages) > 1 else self.messages[0]}
+
+
+class Writer:
+    """A DataStreamWriter whose `start` gives or raises what is in `outcomes`, one a call."""
+
+    def __init__(self, *outcomes: Any) -> None:
+        self.outcomes = list(outcomes)
+
+    def start(self) -> Any:
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+LATE = RuntimeError("(org.apache.spark.SparkException) Python worker failed to connect back.")
+
+
+def test_a_query_is_started_again_when_its_worker_came_too_late() -> None:
+    for first in (LATE, Query(LATE)):
+        good = Query()
+        assert stream_to_delta.start(Writer(first, good)) is good and len(good.messages) == 1
+    with pytest.raises(RuntimeError, match="connect back"):
+        stream_to_delta.start(Writer(*[LATE] * stream_to_delta.TRIES))
+
+
+@pytest.mark.parametrize("first", [ValueError("no such stream"), Query(ValueError("no such stream"))])
+def test_any_other_error_of_a_start_is_raised_at_once(first: Any) -> None:
+    writer = Writer(first, Query())
+    with pytest.raises(ValueError, match="no such stream"):
+        stream_to_delta.start(writer)
+    assert len(writer.outcomes) == 1
+
+
+def test_the_checkpoint_tells_begun_from_committed(cloud: Settings) -> None:
+    assert stream_to_delta.noted(cloud, "user") == {"begun": 0, "committed": 0}
+    for folder, numbers in (("offsets", "7 8 9 10"), ("commits", "7 8 9")):
+        notes = Path(cloud.checkpoint("user_stream"), folder)
+        notes.mkdir(parents=True)
+        for name in [*numbers.split(), ".0.crc", ".1.tmp"]:
+            (notes / name).touch()
+    assert stream_to_delta.noted(cloud, "user") == {"begun": 11, "committed": 10}
+
+
+def test_ages_end_with_the_micro_batch_and_count_the_newest_records_only() -> None:
+    begin = dt.datetime(2022, 1, 1, tzinfo=dt.UTC)
+    steps = [
+        SimpleNamespace(
+            timestamp=f"2022-01-01T00:00:{at}.000Z", durationMs={"triggerExecution": ms}, numInputRows=n
+        )
+        for at, ms, n in (("10", 2000, 2), ("12", 1500, 1))
+    ]
+    came = [{"ApproximateArrivalTimestamp": begin + dt.timedelta(seconds=at)} for at in (11.5, 1, 9, 10)]
+    assert stream_to_delta.ages(came, steps).to_list() == [2.0, 2.0, 3.0]
+
+
+def test_growth_is_the_rows_before_and_after_each_of_the_newest_commits(spark: Any, cloud: Settings) -> None:
+    ages = ((1, 30), (2, 40), (1, 50))
+    write(spark, cloud, [numbered([user(ind, age)], place) for place, (ind, age) in enumerate(ages)])
+    grown = stream_to_delta.growth(spark, cloud.table("user", "stream"), commits=2)
+    assert grown.to_list() == [1, 2, 2] and grown.index[0] == 0
+
+
+def test_on_databricks_the_lesson_drops_its_tables_and_checkpoints(
+    spark: Any, cloud: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = cloud.table("user", "append_1")
+    delta.create_table(spark.range(3), scratch)
+    spark.sql(f"INSERT INTO {scratch} VALUES (1), (2)")
+    assert len(stream_to_delta.clean_up(spark, cloud, scratch)) == 6
+    assert spark.read.table(scratch).isEmpty()
+
+    dropped: list[str] = []
+    notes = Path(cloud.checkpoint("pin_stream"))
+    notes.mkdir(parents=True)
+    monkeypatch.setattr(stream_to_delta, "in_databricks", lambda: True)
+    left = stream_to_delta.clean_up(SimpleNamespace(sql=dropped.append), cloud, scratch)  # type: ignore[arg-type]
+    assert left == [] and not notes.exists() and len(dropped) == 7
+    assert all(statement.startswith("DROP TABLE IF EXISTS") for statement in dropped)

@@ -1,4 +1,4 @@
-"""The streaming emulator: its wire, and that it has the batch emulator's run behind it."""
+"""The streaming emulator: its API format, and that it has the batch emulator's run behind it."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def sink() -> Any:
 
 @pytest.fixture
 def sender(sink: Sink) -> Sender:
-    return Sender(sink.url, "secret", wire=streaming.MANY, tries=3, first_pause=0.01, timeout=5)
+    return Sender(sink.url, "secret", api_format=streaming.PUT_RECORDS, tries=3, first_pause=0.01, timeout=5)
 
 
 def told(*codes: str | None) -> Any:
@@ -51,7 +51,7 @@ def test_a_row_without_its_key_or_with_an_odd_type_raises() -> None:
         streaming.records_payload([{"ind": 1, "text": b"bytes"}])
 
 
-@pytest.mark.parametrize("code", streaming.PASSING)
+@pytest.mark.parametrize("code", streaming.RETRYABLE)
 def test_what_a_full_shard_refused_is_sent_again_alone(sink: Sink, sender: Sender, code: str) -> None:
     sink.script += [told(None, code, None, code, None), told(None, code), told(None)]
     outcome = sender.send("/streams/s/records", ROWS)
@@ -73,7 +73,7 @@ def test_an_answer_without_a_verdict_on_each_record_fails_them(sink: Sink, sende
 
 
 def test_one_record_is_accepted_by_its_sequence_number(sink: Sink) -> None:
-    one = Sender(sink.url, wire=streaming.ONE, tries=1)
+    one = Sender(sink.url, api_format=streaming.PUT_RECORD, tries=1)
     sink.script += [answer(200, {"SequenceNumber": "7", "ShardId": "s"}), answer(200, {"message": "?"})]
     assert one.send("/streams/s/record", ROWS[:1]).accepted == 1
     assert one.send("/streams/s/record", ROWS[:1]).failed
@@ -83,7 +83,7 @@ def test_a_batch_is_halved_before_it_is_larger_than_the_api_takes(sink: Sink, se
     big = [{"ind": n, "text": "x" * 3 * 2**20} for n in range(5)]
     sink.script += [told(None, None), told(None, None, None)]
     assert sender.send("/streams/s/records", big).accepted == 5
-    assert all(len(body) <= streaming.MANY.most for _, _, body in sink.got)
+    assert all(len(body) <= streaming.PUT_RECORDS.most for _, _, body in sink.got)
     assert [row["ind"] for _, _, body in sink.got for row in sent(body)] == [0, 1, 2, 3, 4]
 
 
@@ -95,17 +95,17 @@ def test_a_record_that_is_too_large_fails_alone(sink: Sink, sender: Sender) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "wire"),
+    ("options", "last"),
     [({}, "records"), ({"batch": 1}, "record"), ({"jitter": 0.1}, "record"), ({"batch": 2}, "records")],
 )
 def test_single_posts_go_to_record_and_batches_to_records(
-    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], wire: str
+    monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], last: str
 ) -> None:
     used: dict[str, Any] = {}
     monkeypatch.setattr(user_posting_emulation, "run", lambda posts, **given: used.update(given))
     streaming.run(3, **options)
-    assert used["wire"].paths(Names("u1")) == {
-        table: f"/streams/streaming-u1-{table}/{wire}" for table in ("pin", "geo", "user")
+    assert used["api_format"].paths(Names("u1")) == {
+        table: f"/streams/streaming-u1-{table}/{last}" for table in ("pin", "geo", "user")
     }
 
 

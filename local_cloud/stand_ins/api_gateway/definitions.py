@@ -95,6 +95,17 @@ class Definitions:
             "responses": {r["responseType"]: r for r in customised if not r.get("defaultResponse")},
         }
 
+    def check_new(self, api_id: str, resource_id: str, method: str, status: str | None) -> None:
+        """AwsError for a method, or its response, that is there: AWS refuses it, the emulator overwrites."""
+        try:
+            found = self.client.get_method(restApiId=api_id, resourceId=resource_id, httpMethod=method)
+        except self.client.exceptions.NotFoundException:
+            return
+        if status is None:
+            raise AwsError("ConflictException", "Method already exists for this resource", 409)
+        if status in (found.get("methodResponses") or {}):
+            raise AwsError("ConflictException", "Response already exists for this resource", 409)
+
     def check_integration(self, api_id: str, resource_id: str, method: str, body: bytes) -> bytes:
         """The body as it came; AwsError for what AWS refuses at PutIntegration and the emulator takes."""
         given = json.loads(body)

@@ -112,6 +112,7 @@ METHODS: dict[Any, dict[str, Callable[..., Any]]] = {
     str: {
         "length": len,
         "contains": operator.contains,
+        "startsWith": str.startswith,
         "replaceAll": lambda text, pattern, by: re.sub(pattern, by, text),
     },
     list: {"size": len, "get": operator.getitem, "contains": operator.contains},

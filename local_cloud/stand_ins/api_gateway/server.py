@@ -32,6 +32,7 @@ CONTROL = {"account", "apikeys", "clientcertificates", "domainnames", "restapis"
 CONTROL |= {"usageplans", "vpclinks", "domainnameaccessassociations", "rejectdomainnameaccessassociations"}
 DEPLOYMENTS = re.compile(r"/restapis/([^/]+)/deployments(?:/([^/]+))?")
 INTEGRATION = re.compile(r"/restapis/([^/]+)/resources/([^/]+)/methods/([^/]+)/integration")
+METHOD = re.compile(r"/restapis/([^/]+)/resources/([^/]+)/methods/([^/]+)(?:/responses/(\d+))?")
 RESOURCES = re.compile(r"/restapis/([^/]+)/resources(?:/([^/]+)(?:/methods/([^/]+)(/integration)?)?)?")
 
 
@@ -68,6 +69,9 @@ class ControlPlane:
             known, (api, resource, method) = self.definitions, integration.groups()
             change = known.check_integration if request.method == "PUT" else known.without_pointers
             body = await asyncio.to_thread(change, api, resource, method, body)
+        put = METHOD.fullmatch(request.path) if request.method == "PUT" else None
+        if put:
+            await asyncio.to_thread(self.definitions.check_new, *put.groups())
         if deployment and request.method == "POST":
             try:
                 snapshot = await asyncio.to_thread(self.definitions.read, deployment[1])

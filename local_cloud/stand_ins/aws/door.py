@@ -15,14 +15,16 @@ from xml.sax.saxutils import escape
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
+from local_cloud.stand_ins.aws import msk
 from local_cloud.stand_ins.http import QUERY_CODES, AwsError
 from local_cloud.stand_ins.signature import Keys, Sent, signed_by
-from local_cloud.state import TOOLS, State
+from local_cloud.state import State
 
 Scope = MutableMapping[str, Any]
 # What ministack calls a service -> what the scope of its signatures says.
 SAME = ("s3", "kinesis", "iam", "sts", "ec2", "kafka", "apigateway", "ssm", "tagging", "logs")
 SERVICES = {**dict(zip(SAME, SAME, strict=True)), "elbv2": "elasticloadbalancing"}
+CREATE_CLUSTER = ("POST", "/v1/clusters")
 LARGEST_UNDECLARED = 32 * 2**20  # bytes of a body that must be here before its signature can be checked
 
 
@@ -40,8 +42,11 @@ class Door:
         if scope["type"] == "http":
             try:
                 body = await self.checked(scope, receive)
+                if (scope["method"], scope["path"]) == CREATE_CLUSTER:
+                    msk.check_cluster(body)
             except AwsError as refused:
                 is_json = any(name == b"x-amz-target" for name, _ in scope["headers"])
+                is_json = is_json or scope["path"].startswith("/v1/clusters")
                 return await refuse(send, refused, is_json)
             if scope["path"] in self.own:
                 return await answer(send, 200, self.own[scope["path"]])
@@ -118,13 +123,6 @@ async def answer(send: Callable, status: int, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def kafka_versions() -> bytes:
-    """What MSK's ListKafkaVersions, which the emulator lacks, answers here: the broker's own version."""
-    jar = next((TOOLS / "jars" / "kafka").glob("kafka_2.13-*.jar"))
-    version = jar.stem.removeprefix("kafka_2.13-")
-    return json.dumps({"kafkaVersions": [{"version": version, "status": "ACTIVE"}]}).encode()
-
-
 def main() -> None:
     """Serve until SIGTERM; hypercorn then ends the emulator's lifespan, which writes its state."""
     os.environ["SERVICES"] = ",".join(SERVICES)  # ministack reads it when it is imported
@@ -137,7 +135,7 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
-    own = {"/v1/kafka-versions": kafka_versions()}
+    own = {"/v1/kafka-versions": msk.versions()}
     door = Door(ministack, Keys(state.path("iam", "keys.properties")), hosts, own)
     asyncio.run(serve(door, config))  # type: ignore[arg-type]
 

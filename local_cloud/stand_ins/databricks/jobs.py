@@ -72,11 +72,12 @@ class Workspace:
 
     def submit(self, asked: Asked) -> Asked:
         """Queue a one-time run of one notebook."""
-        only(asked, "tasks", "run_name", "timeout_seconds", "idempotency_token")
+        only(asked, "tasks", "run_name", "timeout_seconds", "idempotency_token", "environments")
         tasks = asked.get("tasks")
         if not isinstance(tasks, list) or len(tasks) != 1 or not isinstance(tasks[0], dict):
             raise Refusal("the local workspace runs exactly one task, given in `tasks`")
-        only(tasks[0], "task_key", "notebook_task")
+        only(tasks[0], "task_key", "notebook_task", "environment_key")
+        check_environment(tasks[0].get("environment_key"), asked.get("environments", []))
         notebook, key = tasks[0].get("notebook_task"), str(tasks[0].get("task_key", ""))
         if not isinstance(notebook, dict) or not re.fullmatch(r"[\w-]{1,100}", key):
             raise Refusal("the local workspace runs a task with a task_key and a notebook_task only")
@@ -159,6 +160,20 @@ class Workspace:
         text = file.read_text() if file.exists() else f"{run['life']} {run['result']} {run['message']}"
         headers = {"Content-Security-Policy": PAGE_POLICY, "Referrer-Policy": "no-referrer"}
         return web.Response(text=text, headers=headers, content_type="text/html")
+
+
+def check_environment(key: Any, environments: Any) -> None:
+    """Raise unless a task's environment is one of the run's; here all of them are this project's packages."""
+    if not isinstance(environments, list) or not all(isinstance(one, dict) for one in environments):
+        raise Refusal("environments is a list of objects")
+    for environment in environments:
+        only(environment, "environment_key", "spec")
+        spec = environment.get("spec")
+        if not isinstance(spec, dict) or not re.fullmatch(r"[1-9]\d?", str(spec.get("environment_version"))):
+            raise Refusal("environments: spec has an environment_version")
+        only(spec, "environment_version")
+    if key is not None and key not in [one.get("environment_key") for one in environments]:
+        raise Refusal(f"The environment key {str(key)[:100]!r} is not defined in `environments`.")
 
 
 def read(body: bytes) -> Asked:

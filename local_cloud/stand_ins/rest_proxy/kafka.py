@@ -16,6 +16,8 @@ from aws_msk_iam_sasl_signer.MSKAuthTokenProvider import generate_auth_token_fro
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
+from local_cloud.stand_ins.rest_proxy import endpoints
+
 log = logging.getLogger("rest_proxy")
 
 NEEDED = {
@@ -30,6 +32,7 @@ WAITS = {
     "producer.request.timeout.ms": "4000",
     "producer.delivery.timeout.ms": "5000",  # then a record counts as not accepted
 }
+RECONNECT, RECONNECT_MS = "client.reconnect.backoff.ms", "50"  # as of Kafka's clients
 METADATA_SECONDS = 4  # for everything that is no record
 QUIET_SECONDS = 60  # the same trouble is logged once in this time
 MESSAGE_BYTES = 1_048_576  # max.request.size of the Java client that Confluent's proxy uses
@@ -59,7 +62,10 @@ def client_settings(given: dict[str, str]) -> dict[str, Any]:
             raise ValueError(
                 f"{name} must be {wanted}{';' if ' ' in wanted else ''}: the cluster takes IAM only"
             )
-    used = {*NEEDED, *WAITS, "bootstrap.servers", "client.security.protocol"}
+    reconnect = given.get(RECONNECT, RECONNECT_MS)
+    if not (reconnect.isascii() and reconnect.isdigit()):
+        raise ValueError(f"{RECONNECT} must be a number of milliseconds, not {reconnect!r}")
+    used = {*NEEDED, *WAITS, *endpoints.SETTINGS, RECONNECT, "bootstrap.servers", "client.security.protocol"}
     ignored = sorted(given.keys() - used)
     if ignored:
         log.warning("kafka-rest.properties: not used by this stand-in: %s", ", ".join(ignored))
@@ -78,7 +84,8 @@ def client_settings(given: dict[str, str]) -> dict[str, Any]:
         "security.protocol": protocol,
         "sasl.mechanisms": "OAUTHBEARER",
         "oauth_cb": token,
-        "reconnect.backoff.max.ms": 1000,
+        "reconnect.backoff.ms": int(reconnect),
+        "reconnect.backoff.max.ms": max(1000, int(reconnect)),
         "topic.metadata.propagation.max.ms": 2000,  # a topic unknown for longer is gone
         "allow.auto.create.topics": False,
     }

@@ -2,7 +2,8 @@
 
 Any local user may post, as any host of the VPC may on AWS; a web page may not: its Host or type is refused.
 A POST to an unknown topic is 404 with 40401 at once, as documented; Confluent's own looks for the topic for
-producer.max.block.ms and then says 50003 for each record, as both do when no broker can be reached.
+producer.max.block.ms, once for each record, and then says 50003, as both do when no broker can be reached:
+here after the time of one record, whatever their number. The lists of `endpoints` switch calls off as there.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from aiohttp import web
 from confluent_kafka import KafkaError, KafkaException
 
 from local_cloud.stand_ins.http import host_guard, serve
+from local_cloud.stand_ins.rest_proxy.endpoints import Endpoints
 from local_cloud.stand_ins.rest_proxy.kafka import Kafka, client_settings, exact_json, properties, waits
 
 V2 = "application/vnd.kafka.v2+json"
@@ -29,6 +32,7 @@ DOES = (
     f"This proxy does GET /topics, GET /topics/TOPIC[/partitions[/N]] and POST /topics/TOPIC with {JSON_V2}."
 )
 KAFKA = web.AppKey("kafka", Kafka)
+ENDPOINTS = web.AppKey("endpoints", Endpoints)
 REQUEST_FIELDS = {"records", "key_schema", "key_schema_id", "value_schema", "value_schema_id"}
 GONE = {KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # see Kafka.fatal for why
 RECORD_FIELDS = {"key", "value", "partition"}
@@ -257,6 +261,9 @@ async def confluent_errors(
         # librdkafka would end a topic's name at a NUL; Kafka has none of more than 249 characters.
         if "\0" in request.path or max(map(len, request.path.split("/"))) > 249:
             raise RestError(40401, "Topic not found.")
+        off = request.app[ENDPOINTS].refuse(request.method, request.path, request.content_type)
+        if off:
+            raise RestError(off, f"HTTP {off} {HTTPStatus(off).phrase}")
         return await handler(request)
     except RestError as error:
         return error.response()
@@ -266,10 +273,10 @@ async def confluent_errors(
         return RestError(error.status, f"HTTP {error.status} {error.reason}. {DOES}").response()
 
 
-def application(kafka: Kafka, port: int) -> web.Application:
-    """The proxy's HTTP side over a Kafka client."""
+def application(kafka: Kafka, endpoints: Endpoints, port: int) -> web.Application:
+    """The proxy's HTTP side over a Kafka client; `endpoints` says which calls are switched off."""
     app = web.Application(middlewares=[host_guard(port), confluent_errors], client_max_size=LARGEST_REQUEST)
-    app[KAFKA] = kafka
+    app[KAFKA], app[ENDPOINTS] = kafka, endpoints
     app.router.add_get("/topics", topics)
     for path in ("/topics/{topic}", "/topics/{topic}/partitions", "/topics/{topic}/partitions/{partition}"):
         app.router.add_get(path, topic)
@@ -298,12 +305,13 @@ def main() -> None:
         os.environ.update(properties(given.env_file.read_text()))
     try:
         file = properties(given.properties.read_text())
+        endpoints = Endpoints.of(file)
         kafka = Kafka(client_settings(file), *waits(file))
     except (OSError, ValueError) as error:
         print(f"{given.properties}: {error}", flush=True)
         time.sleep(3)  # the supervisor starts it again at once
         raise SystemExit(1) from None
-    serve(application(kafka, given.port), given.port)
+    serve(application(kafka, endpoints, given.port), given.port)
 
 
 if __name__ == "__main__":

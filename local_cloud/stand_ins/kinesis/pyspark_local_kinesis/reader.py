@@ -11,7 +11,16 @@ from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.streaming.datasource import ReadLimit, ReadMaxRows, SupportsTriggerAvailableNow
 
 from pyspark_local_kinesis.options import HERE, LATEST, KinesisError, Options
-from pyspark_local_kinesis.shards import AT_TIMESTAMP, Cursor, Pace, Record, arrival, connect, shard_ids
+from pyspark_local_kinesis.shards import (
+    AT_TIMESTAMP,
+    Cursor,
+    Pace,
+    Record,
+    arrival,
+    connect,
+    refuse_another_life,
+    shard_ids,
+)
 
 Offset = dict[str, dict[str, str]]  # {stream: {shard: the last sequence number read}}
 Range = tuple[str, str, str, str]  # stream, shard, and the two sequence numbers
@@ -64,6 +73,9 @@ class KinesisReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def latestOffset(self, start: Offset, limit: ReadLimit) -> Offset:
         """Read what came after `start`, keep the rows for `partitions`, and say where they end."""
         most = self._checked(start, limit)
+        for stream, shards in start.items():
+            if any((stream, shard) not in self.finished for shard in shards):
+                refuse_another_life(self._connected(), stream, shards)
         if any(LATEST in shards.values() for shards in start.values()):
             # A batch without rows writes the time into the checkpoint: every replay starts from there.
             return _put(start, LATEST, f"{AT_TIMESTAMP}{self.loaded}")

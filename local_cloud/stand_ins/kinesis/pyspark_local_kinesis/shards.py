@@ -1,7 +1,7 @@
 """One shard read page by page through boto3, as Arrow."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import dropwhile, takewhile
 from typing import Any
@@ -59,6 +59,28 @@ def shard_ids(client: Any, stream: str) -> list[str]:
         if "ParentShardId" in shard or "EndingSequenceNumber" in shard["SequenceNumberRange"]:
             raise KinesisError(f"{HERE}: it reads no stream that was resharded, as {stream!r} was.")
     return [shard["ShardId"] for shard in shards]
+
+
+def refuse_another_life(client: Any, stream: str, read: Mapping[str, str]) -> None:
+    """Raise KinesisError when the stream was made anew since the checkpoint noted what it has `read`.
+
+    `read` has the last sequence number of each shard. A number below the first of its shard is another
+    stream's, and so are notes that lack a shard: reading on would skip records in silence.
+    """
+    with _not_found(f"The stream {stream!r} is gone"):
+        pages = client.get_paginator("list_shards").paginate(StreamName=stream)
+        shards = {shard["ShardId"]: shard for page in pages for shard in page["Shards"]}
+    first = {
+        name: int(shard["SequenceNumberRange"]["StartingSequenceNumber"]) for name, shard in shards.items()
+    }
+    older = [name for name, number in read.items() if number.isdigit() and int(number) < first.get(name, 0)]
+    lacking = [name for name, shard in shards.items() if name not in read and "ParentShardId" not in shard]
+    if older or lacking:
+        raise KinesisError(
+            f"The stream {stream!r} was deleted and made anew: the checkpoint's place in shard "
+            f"{(older or lacking)[0]} is not of this stream, and reading on would skip records. "
+            "Start with a new checkpoint; it reads the new stream from its beginning."
+        )
 
 
 class Pace:

@@ -1,0 +1,80 @@
+"""A small copy of the way from Kafka to S3, to break things on: a topic and a connector of its own."""
+
+import uuid
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import boto3
+
+from helpers import client, lookup, once, wait
+from helpers.config import Settings
+
+# What the copy takes over from lesson 06's connector: AWS describes these in the form in which it wants them.
+COPIED = (
+    *("capacity", "kafkaCluster", "kafkaClusterClientAuthentication", "kafkaClusterEncryptionInTransit"),
+    *("kafkaConnectVersion", "plugins", "serviceExecutionRoleArn", "workerConfiguration"),
+)
+
+
+class Trial(NamedTuple):
+    """The names of a copy: its topic, and the connector that copies it to topics/<topic> in the bucket."""
+
+    topic: str
+    connector: str
+
+
+def make(cloud: Settings, changes: Mapping[str, str]) -> Trial:
+    """Make a topic of one partition, and a connector like lesson 06's that reads it, and wait until it runs.
+
+    `changes` go over the connector's own settings. The names are new each time, because Kafka Connect
+    remembers by name how far it has read.
+    """
+    names, connect = cloud.names, boto3.client("kafkaconnect")
+    topic = f"{names.user_id}.trial-{uuid.uuid4().hex[:6]}"
+    model = connect.describe_connector(connectorArn=_arn(names.connector))
+    settings = {key: value for key, value in model["connectorConfiguration"].items() if key != "topics.regex"}
+    client.run(f"{topics_tool()} --create --partitions 1 --topic {topic}")
+    made = Trial(topic, topic.replace(".", "-"))
+    connect.create_connector(
+        connectorName=made.connector,
+        connectorConfiguration={**settings, "topics": topic, **changes},
+        tags=names.tags,
+        **{name: model[name] for name in COPIED},
+    )
+
+    def running() -> bool:
+        found = connect.describe_connector(connectorArn=_arn(made.connector))
+        if found["connectorState"] == "FAILED":
+            raise RuntimeError(found["stateDescription"]["message"])
+        return bool(found["connectorState"] == "RUNNING")
+
+    wait.until(running, f"{made.connector} (5 to 10 minutes are normal on AWS)", seconds=1200)
+    return made
+
+
+def remove(cloud: Settings, made: Trial) -> int:
+    """Delete connector, topic and objects, with all versions; returns how many objects there still are."""
+    connect = boto3.client("kafkaconnect")
+    connect.delete_connector(connectorArn=_arn(made.connector))
+    wait.until(
+        lambda: not _found(made.connector), f"{made.connector} to go (minutes are normal)", seconds=900
+    )
+    client.run(f"{topics_tool()} --delete --topic {made.topic}")
+    objects = boto3.resource("s3").Bucket(cloud.names.bucket).object_versions
+    objects.filter(Prefix=f"topics/{made.topic}/").delete()
+    return len(list(objects.filter(Prefix=f"topics/{made.topic}/")))
+
+
+def topics_tool() -> str:
+    """The start of a command line for Kafka's topics on the client machine."""
+    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
+    return f"kafka/bin/kafka-topics.sh {where}"
+
+
+def _found(connector: str) -> list[dict]:
+    listed = lookup.listed(boto3.client("kafkaconnect"), "list_connectors", "connectors")
+    return once.named(listed, "connectorName", connector)
+
+
+def _arn(connector: str) -> str:
+    return str(lookup.needed(_found(connector), f"the connector {connector} (lesson 06)")["connectorArn"])
