@@ -45,8 +45,9 @@ def load(file: Path) -> tuple[Any, Any]:
 
 
 def field(task: Any, name: str) -> Any:
-    """A parameter of the operator; older ones keep all of them in `json`."""
-    return getattr(task, name) if hasattr(task, name) else task.json[name]
+    """A parameter of the operator, given by its name or in `json`; older ones keep all of them there."""
+    given = getattr(task, name, None)
+    return task.json[name] if given is None else given
 
 
 def rendered(dag: Any, task: Any, **more: Any) -> dict[str, Any]:
@@ -54,7 +55,7 @@ def rendered(dag: Any, task: Any, **more: Any) -> dict[str, Any]:
     variables = SimpleNamespace(value=SimpleNamespace(pinterest_notebooks=FOLDER))
     context = {"dag": dag, "task": task, "var": variables, "macros": macros, **more}
     environment = dag.get_template_env()
-    fields = ("run_name", "tasks", "idempotency_token")
+    fields = ("run_name", "tasks", "idempotency_token", "environments")
     return {name: task.render_template(field(task, name), context, environment) for name in fields}
 
 

@@ -24,7 +24,9 @@ class Widgets:
 
 
 class Session:
-    """Answers the three statements that helpers send before there is any data, and remembers them."""
+    """Answers the four statements that helpers send before there is any data, and remembers them."""
+
+    user = "anna.bee@example.com"
 
     def __init__(self, catalog: str, schema: str) -> None:
         self.place = catalog, schema
@@ -36,6 +38,8 @@ class Session:
             name = statement.rpartition(" ")[2].replace("`", "")
             databricks.VOLUMES.joinpath(*name.split(".")).mkdir(parents=True)
             return None
+        if statement == "SELECT current_user()":
+            return SimpleNamespace(first=lambda: [self.user])
         assert statement == "SELECT current_catalog(), current_schema()"
         return SimpleNamespace(first=lambda: self.place)
 

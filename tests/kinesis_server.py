@@ -19,6 +19,7 @@ class Shard:
     records: list[dict[str, Any]] = field(default_factory=list)
     closed: bool = False
     parent: str = ""
+    first: int = 1  # its StartingSequenceNumber
 
 
 class Refusal(Exception):
@@ -45,7 +46,8 @@ class KinesisServer(ThreadingHTTPServer):
 
     def create(self, stream: str, shards: int = 1) -> None:
         """Make a stream."""
-        self.streams[stream] = {f"shardId-{n:012}": Shard() for n in range(shards)}
+        first = next(self._numbers)
+        self.streams[stream] = {f"shardId-{n:012}": Shard(first=first) for n in range(shards)}
 
     def put(
         self, stream: str, *data: bytes, shard: int = 0, key: str = "k", at: float | None = None
@@ -106,8 +108,8 @@ class KinesisServer(ThreadingHTTPServer):
         more = {"NextToken": f"{stream}/{int(done) + 2}"} if len(shards) > int(done) + 2 else {}
         listed = []
         for name, shard in page:
-            numbers = {"StartingSequenceNumber": "1"} | (
-                {"EndingSequenceNumber": "2"} if shard.closed else {}
+            numbers = {"StartingSequenceNumber": f"{shard.first}"} | (
+                {"EndingSequenceNumber": f"{10**56}"} if shard.closed else {}
             )
             parent = {"ParentShardId": shard.parent} if shard.parent else {}
             keys = {"StartingHashKey": "0", "EndingHashKey": "1"}

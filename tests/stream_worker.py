@@ -76,8 +76,11 @@ class Follower:
         self.cloud, self.spark = config.use_target(), session.spark()
         self.folder = Path(tempfile.mkdtemp())
         self.live: dict[str, Any] = {}
-        watched = type("Watched", (), {"into_tables": staticmethod(self._into_tables)})
-        self.lesson = lesson(cloud=self.cloud, mine=self.cloud.names, spark=self.spark, streaming=watched)
+        functions = {"into_tables": self._into_tables, "start": stream_to_delta.start}
+        watched = type("Watched", (), {name: staticmethod(made) for name, made in functions.items()})
+        self.lesson = lesson(
+            cloud=self.cloud, names=self.cloud.names, spark=self.spark, stream_to_delta=watched
+        )
 
     def _into_tables(self, cloud: config.Settings, table: str) -> Write:
         write = stream_to_delta.into_tables(cloud, table)
@@ -100,8 +103,6 @@ class Follower:
         """
         for table in tables or self.cloud.names.stream:
             self.live[table] = self.lesson["follow"](table, **trigger)
-            while "Initializing" in self.live[table].status["message"]:
-                time.sleep(0.05)
         return list(self.live)
 
     def files(self, table: str, folder: str) -> None:

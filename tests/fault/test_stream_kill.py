@@ -126,6 +126,7 @@ def survive(
     assert max(driver.peak, *(size for size, _, _ in killed)) < MEMORY_MB
 
 
+@pytest.mark.soak  # lesson 14, which `make test` runs, kills the server within a micro-batch, too
 def test_a_kill_in_the_middle(tmp_path: Path) -> None:
     survive(tmp_path, ("user",), kills=1, seed=14, rate=100, shards=2, longest=1, least=2000)
 

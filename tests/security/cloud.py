@@ -61,7 +61,7 @@ def fill(state: State) -> None:
     iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=TRUST)
     nodes = {"ClientSubnets": ["subnet-1", "subnet-2"], "InstanceType": "kafka.t3.small"}
     arn = aws.client(state, "kafka").create_cluster(
-        ClusterName="p-1-cluster", KafkaVersion="3.6.0", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
+        ClusterName="p-1-cluster", KafkaVersion="3.9.x", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
     )["ClusterArn"]
     rights = [
         {"Effect": "Allow", "Action": ["kafka-cluster:Connect"], "Resource": [arn]},

@@ -35,10 +35,13 @@ SERIES = (
     "16_scale_and_cost",
     "17_tear_down",
 )
-CLOSING = ("Your turn", "Solution", "Recap and next", "Clean up")
-STRIP = ("runs on", "real", "emulated", "stand-in", "minutes", "cost on aws")
-LONGEST_CELL, USUAL_CELL = 20, 10  # lines of code
-GOALS = range(2, 7)
+CLOSING = ("Your turn", "Recap", "Solution", "Clean up")
+STRIP = ("runs on", "real", "emulated", "stand-in", "minutes", "reading", "running", "cost on aws")
+LONGEST_CELL, USUAL_CELL = 15, 10  # lines of code
+MOST_LAMBDAS = 3
+SILENT_SHARE = 5  # at most one code cell in five shows nothing
+OUTCOMES = range(3, 5)
+DOCUMENTATION = range(2, 5)  # links under "Read on"
 CELLS = range(15, 41)
 LONGEST_OUTPUT = 40  # lines of text, or rows of a table
 TEXT_BYTES, ALL_BYTES = 100_000, 150_000  # of the file without and with its pictures
@@ -191,7 +194,7 @@ def file_name(book: Book) -> list[str]:
 
 
 def header(book: Book) -> list[str]:
-    """First cell: title with number, one sentence, You will learn with 2 to 6 bullets, You need."""
+    """First cell: title with number, one sentence, After this lesson you can with bullets, You need."""
     first = book.cells[0].text if book.cells and book.cells[0].kind == "markdown" else ""
     lines = [line.strip() for line in first.splitlines() if line.strip()]
     wrong = []
@@ -199,17 +202,27 @@ def header(book: Book) -> list[str]:
         wrong.append(f"the title is not '# {book.path.name[:2]} · ...'")
     if len(lines) < 2 or not re.match(r"[A-Z`].*[.!?]$", lines[1]):
         wrong.append("no sentence under the title")
-    if len(learn(book)) not in GOALS:
-        wrong.append(f"'You will learn' has {len(learn(book))} bullets")
+    if len(outcomes(book)) not in OUTCOMES:
+        wrong.append(f"'After this lesson you can' has {len(outcomes(book))} bullets")
     if not re.search(r"\bYou need\b", first):
         wrong.append("no 'You need'")
     return wrong
 
 
-def learn(book: Book) -> list[str]:
-    """The bullets under "You will learn"."""
-    found = re.search(r"You will learn\W*\n((?:\s*[-*] .+\n?)+)", book.cells[0].text if book.cells else "")
+def outcomes(book: Book) -> list[str]:
+    """The bullets under "After this lesson you can"."""
+    pattern = r"After this lesson you can\W*\n((?:\s*[-*] .+\n?)+)"
+    found = re.search(pattern, book.cells[0].text if book.cells else "")
     return re.findall(r"^\s*[-*] (.+?)\s*$", found[1], flags=re.MULTILINE) if found else []
+
+
+def new_words(book: Book) -> list[str]:
+    """A table of the words that the reader meets here for the first time, before the first step."""
+    top = book.prose.partition("\n## ")[0]
+    table = re.search(
+        r"\*\*New words\*\*.*?\n\s*\|.+\|\s*\n\s*\|[-: |]+\|\s*\n\s*\|.+\|", top, flags=re.DOTALL
+    )
+    return [] if table else ["no table of new words before the first heading"]
 
 
 def strip(book: Book) -> list[str]:
@@ -234,19 +247,40 @@ def first_code(book: Book) -> list[str]:
     return [] if len(lines) <= USUAL_CELL else [f"the first code cell has {len(lines)} lines"]
 
 
-def learn_are_headings(book: Book) -> list[str]:
-    """The goals are the headings, in order."""
-    steps = [plain(heading) for heading in book.headings if heading not in CLOSING]
-    goals = [plain(goal) for goal in learn(book)]
-    return [] if steps == goals else [f"You will learn {goals} but the headings are {steps}"]
+def outcomes_are_no_headings(book: Book) -> list[str]:
+    """An outcome says what the reader can do then; it repeats no heading."""
+    headings = {plain(heading) for heading in book.headings}
+    return [f"{goal!r} is a heading" for goal in outcomes(book) if plain(goal) in headings]
 
 
 def anatomy(book: Book) -> list[str]:
-    """Your turn, Solution, Recap and next stand last, in this order; Clean up may follow."""
+    """Your turn, Recap and Solution stand last, in this order; Clean up may follow."""
     last = [heading for heading in book.headings if heading in CLOSING]
     if last not in (list(CLOSING), list(CLOSING[:3])) or book.headings[-len(last) :] != last:
         return [f"the closing headings are {last}"]
     return []
+
+
+def empty_answer(book: Book) -> list[str]:
+    """Your turn has a cell to fill in, and a check that says so while it is empty."""
+    cells = section(book, "Your turn")
+    wrong = []
+    if not any(
+        cell.kind == "code" and re.search(r"^answer\b.*= \.\.\.", cell.text, re.MULTILINE) for cell in cells
+    ):
+        wrong.append("no cell with answer = ...")
+    if not any("Not answered yet" in shown for cell in cells for shown in output_texts(cell)):
+        wrong.append("no check that shows 'Not answered yet'")
+    return wrong
+
+
+def boxes(book: Book) -> list[str]:
+    """After the recap: what is different on AWS, and two to four links to official documentation."""
+    recap = "\n".join(cell.text for cell in section(book, "Recap") if cell.kind == "markdown")
+    read_on = recap.partition("**Read on**")[2].partition("Next:")[0]
+    links = re.findall(r"\]\(https://", read_on)
+    wrong = [] if "**On AWS**" in recap else ["no box **On AWS** after the recap"]
+    return wrong if len(links) in DOCUMENTATION else [*wrong, f"**Read on** has {len(links)} links"]
 
 
 def solution_asserts(book: Book) -> list[str]:
@@ -259,7 +293,7 @@ def next_link(book: Book) -> list[str]:
     """The recap leads to the next lesson; the last one leads nowhere."""
     if book.number + 1 >= len(SERIES):
         return []
-    recap = book.prose.partition("## Recap and next")[2]
+    recap = book.prose.partition("## Recap")[2]
     wanted = f"{SERIES[book.number + 1]}.ipynb"
     return [] if f"]({wanted})" in recap else [f"no link to {wanted} in the recap"]
 
@@ -282,11 +316,21 @@ def clean_outputs(book: Book) -> list[str]:
 
 
 def short_code(book: Book) -> list[str]:
-    """No code cell over 20 lines, half of them at most 10."""
+    """No code cell over 15 lines, half of them at most 10."""
     lengths = [len(cell.text.strip().splitlines()) for cell in book.code]
     wrong = [f"a code cell has {length} lines" for length in lengths if length > LONGEST_CELL]
     if lengths and median(lengths) > USUAL_CELL:
         wrong.append(f"half of the code cells have more than {median(lengths):g} lines")
+    return wrong
+
+
+def plain_code(book: Book) -> list[str]:
+    """At most three lambdas, and at most every fifth code cell without an output, the first one aside."""
+    lambdas = sum(len(re.findall(r"\blambda\b", cell.text)) for cell in book.code)
+    silent = [cell for cell in book.code[1:] if not cell.outputs and "answer = ..." not in cell.text]
+    wrong = [] if lambdas <= MOST_LAMBDAS else [f"{lambdas} lambdas"]
+    if len(silent) * SILENT_SHARE > len(book.code):
+        wrong.append(f"{len(silent)} of {len(book.code)} code cells show nothing")
     return wrong
 
 
@@ -438,13 +482,17 @@ RULES: tuple[Callable[[Book], list[str]], ...] = (
     strip,
     map_image,
     first_code,
-    learn_are_headings,
+    new_words,
+    outcomes_are_no_headings,
     anatomy,
+    empty_answer,
+    boxes,
     solution_asserts,
     next_link,
     executed,
     clean_outputs,
     short_code,
+    plain_code,
     rhythm,
     more_text_than_code,
     code_without,

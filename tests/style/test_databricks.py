@@ -42,6 +42,7 @@ REFUSED_WORDS = {
     "a table kept in memory": r"(?i)\b(un)?cache\s+(lazy\s+)?table\b",
 }
 KEPT = {"cache", "persist", "unpersist"}
+MAKES_FRAMES = {"select", "selectExpr", "where", "orderBy", "limit", "withColumn", "dropDuplicates"}
 # These were SQL functions long before PySpark had a function of the name.
 OLD_IN_SQL = {"chr", "uuid"}
 # Only a laptop gets there: `session.spark` has left for the workspace's own session before.
@@ -237,6 +238,18 @@ def one_thing_a_display(code: Code) -> list[str]:
     return [f"display of {len(c.args)} in line {c.lineno}" for c in code.calls("display") if len(c.args) > 1]
 
 
+def frames_are_displayed(code: Code) -> list[str]:
+    """A DataFrame in a line of its own shows its columns alone on an older client: `display` shows rows."""
+    wrong = []
+    for node in code.tree.body:
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            name, first = called(node.value), node.value.args[:1]
+            asked = name == "sql" and re.match(r"f?\W*(SELECT|WITH|DESCRIBE)\b", ast.unparse(first[0]), re.I)
+            if name in MAKES_FRAMES or asked:
+                wrong.append(f"a DataFrame is not displayed in line {node.lineno}")
+    return wrong
+
+
 Rule = Callable[[Code], list[str]]
 SPARK: list[Rule] = [
     only_what_spark_connect_has,
@@ -246,7 +259,7 @@ SPARK: list[Rule] = [
     batches_use_their_own_session,
     one_thing_a_display,
 ]
-SERVERLESS: list[Rule] = [*SPARK, triggers_that_end, installed_packages]
+SERVERLESS: list[Rule] = [*SPARK, triggers_that_end, installed_packages, frames_are_displayed]
 
 
 CASES = [
@@ -293,6 +306,9 @@ BROKEN = [
     (installed_packages, "import boto3"),
     (installed_packages, "from dotenv import dotenv_values"),
     (one_thing_a_display, "display(before, after)"),
+    (frames_are_displayed, "frame.select('a').orderBy('a')"),
+    (frames_are_displayed, "spark.sql('SELECT 1')"),
+    (frames_are_displayed, "spark.sql(f'WITH {people} SELECT 1')"),
 ]
 FINE = """
 import pandas as pd
@@ -313,7 +329,8 @@ spark.conf.get("spark.executor.cores", None)
 settings.get("one")
 frame.createOrReplaceTempView("pin")
 frame.writeStream.foreachBatch(write).trigger(availableNow=True).start()
-spark.read.json("/Volumes/main/default/mnt/x").select(F.nullif("a", F.lit("")))
+shown = spark.read.json("/Volumes/main/default/mnt/x").select(F.nullif("a", F.lit("")))
+spark.sql(f"DELETE FROM {shown}")
 display(frame)
 """
 
@@ -352,7 +369,7 @@ def test_only_lesson_08_tells_of_mounts() -> None:
 
 def test_the_readme_marks_the_lessons_that_run_there() -> None:
     rows = re.findall(
-        r"^\| \[(\d\d)\]\(.*\|([^|]*)\|\s*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE
+        r"^\| \[(\d\d) · .*\|([^|]*)\|\s*$", (ROOT / "README.md").read_text(), flags=re.MULTILINE
     )
     marked = [number for number, cell in rows if cell.strip()]
     assert marked == [number for number, _ in rows if number in (*LESSONS, *STREAMING)]

@@ -7,6 +7,7 @@ import pytest
 
 from tests.style.notebook_rules import ROOT, RULES, SERIES, Book, Cell, load
 
+WORDS = "**New words**\n\n| word | meaning |\n| --- | --- |\n| proxy | a go-between |"
 BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -28,22 +29,29 @@ def code(source: str, shows: str = "") -> Cell:
 def good() -> Book:
     """A small notebook that keeps every rule."""
     top = (
-        "# 04 · The proxy\n\nYou put a REST proxy in front of Kafka.\n\n**You will learn**\n\n- Start it\n"
-        "- Call it\n\n**You need** [03 · The client](03_ec2_kafka_client.ipynb)\n\n"
-        "> **runs on** laptop · **real** Kafka · **emulated** EC2 · **stand-in** proxy · **minutes** 5 · "
-        "**cost on AWS** nothing\n\n![We are at the REST proxy](../images/map_04.svg)"
+        "# 04 · The proxy\n\nYou put a REST proxy in front of Kafka.\n\n**After this lesson you can**\n\n"
+        "- start a proxy\n- reach it\n- stop it\n\n**You need** [03 · The client](03_ec2_kafka_client.ipynb)"
+        "\n\n> **runs on** laptop · **real** Kafka · **emulated** EC2 · **stand-in** proxy · "
+        "**minutes** 5 reading, 1 running · **cost on AWS** nothing\n\n"
+        "![We are at the REST proxy](../images/map_04.svg)"
     )
     step = "The proxy turns a request into a record, and tells at which offset it landed."
     cells = [
         text(top),
         code("from helpers import config\n\ncloud = config.use_target()"),
-        text("## Start it"),
+        text(f"{WORDS}\n\n## Start it"),
     ]
     for nth in range(4):
         cells += [code(f"{nth} + 1", f"{nth + 1}\n"), text(step)]
-    cells += [text("## Call it"), code("2 + 2", "4\n"), text("## Your turn\n\nReach 5."), text("## Solution")]
-    recap = "## Recap and next\n\n- It starts.\n\nNext: [05 · An API](05_api_gateway.ipynb)"
-    cells += [code("five = 2 + 3\nassert five == 5\nfive", "5\n"), text(recap)]
+    cells += [text("## Call it"), code("2 + 2", "4\n"), text("## Your turn\n\nReach 5.")]
+    cells += [code("answer = ..."), code("check(answer)", "Not answered yet.\n")]
+    recap = (
+        "## Recap\n\n- It starts.\n\n> **On AWS** it costs nothing.\n\n**Read on**\n\n"
+        "- [One](https://docs.confluent.io/a)\n- [Two](https://docs.confluent.io/b)\n\n"
+        "Next: [05 · An API](05_api_gateway.ipynb)"
+    )
+    solution = code("five = 2 + 3\nassert five == 5\nfive", "5\n")
+    cells += [text(recap), text("## Solution\n\nTwo and three."), solution]
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     raw = {"metadata": {"kernelspec": kernel, "language_info": {"name": "python"}}}
     book = Book(ROOT / "notebooks" / f"{SERIES[4]}.ipynb", raw, cells)
@@ -59,9 +67,9 @@ def first(old: str, new: str) -> Callable[[Book], None]:
     return lambda book: replace(book.cells[0], old, new)
 
 
-def last(old: str, new: str) -> Callable[[Book], None]:
-    """Change the last cell."""
-    return lambda book: replace(book.cells[-1], old, new)
+def recap(old: str, new: str) -> Callable[[Book], None]:
+    """Change the cell with the recap."""
+    return lambda book: replace(next(c for c in book.cells if c.text.startswith("## Recap")), old, new)
 
 
 def replace(cell: Cell, old: str, new: str) -> None:
@@ -108,23 +116,31 @@ BROKEN = [
     ("file_name", elsewhere),
     ("header", first("# 04 ·", "# 4:")),
     ("header", first("You put a REST proxy in front of Kafka.", "")),
-    ("header", first("- Start it\n- Call it\n", "- Start it\n")),
+    ("header", first("- stop it\n", "")),
     ("header", first("You need", "Bring")),
     ("strip", first("stand-in", "fake")),
     ("map_image", first("map_04", "map_05")),
     ("first_code", lambda book: replace(book.code[0], "config.use_target()", "config")),
     ("first_code", lambda book: setattr(book.code[0], "text", "use_target()\n" * 11)),
-    ("learn_are_headings", first("- Start it\n- Call it", "- Call it\n- Start it")),
-    ("anatomy", last("## Recap and next", "## The end")),
-    ("anatomy", last("Next:", "## More\n\nNext:")),
+    ("header", first("- stop it\n", "- stop it\n- see it\n- drop it\n")),
+    ("new_words", lambda book: replace(book.cells[2], "| proxy | a go-between |", "")),
+    ("outcomes_are_no_headings", first("- reach it", "- Call it")),
+    ("anatomy", recap("## Recap", "## The end")),
+    ("anatomy", recap("Next:", "## More\n\nNext:")),
+    ("empty_answer", lambda book: replace(book.code[-3], "answer = ...", "answer = 5")),
+    ("empty_answer", lambda book: setattr(book.code[-2], "outputs", [])),
+    ("boxes", recap("**On AWS**", "There")),
+    ("boxes", recap("- [Two](https://docs.confluent.io/b)\n", "")),
     ("solution_asserts", lambda book: replace(book.code[-1], "assert five == 5", "five == 5")),
-    ("next_link", last("05_api_gateway", "06_s3_sink_connector")),
+    ("next_link", recap("05_api_gateway", "06_s3_sink_connector")),
     ("executed", lambda book: setattr(book.code[1], "count", None)),
     ("executed", lambda book: setattr(book.code[1], "count", 7)),
     ("clean_outputs", shows("warning", name="stderr")),
     ("clean_outputs", shows("", output_type="error", name="")),
-    ("short_code", runs("x = 1\n" * 21)),
+    ("short_code", runs("x = 1\n" * 16)),
     ("short_code", all_long),
+    ("plain_code", runs("a, b, c, d = (lambda: 1, lambda: 2, lambda: 3, lambda: 4)")),
+    ("plain_code", lambda book: [setattr(cell, "outputs", []) for cell in book.code[1:4]]),
     ("rhythm", too_few),
     ("rhythm", lambda book: book.cells.extend(code("1") for _ in range(3))),
     ("more_text_than_code", runs("x = 1 + 1\n" * 80)),
@@ -141,7 +157,7 @@ BROKEN = [
     ("links", first("../images/map_04.svg", "../images/map_04.png")),
     ("links", first("We are at the REST proxy", "map")),
     ("links", first("../images/map_04.svg", "https://example.org/map_04.svg")),
-    ("links", last("Next:", "```mermaid\n```\nNext:")),
+    ("links", recap("Next:", "```mermaid\n```\nNext:")),
     ("size", lambda book: book.raw.update(cells=["x" * 101_000])),
     ("size", picture(151_000)),
     ("short_outputs", shows("line\n" * 42)),
