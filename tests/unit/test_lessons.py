@@ -1,16 +1,19 @@
 """The runner of the notebooks, on small notebooks of its own with real kernels."""
 
+import base64
 import fcntl
+import io
 import json
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from helpers import ledger
 from local_cloud.state import State
-from runner import lessons
+from runner import execute, lessons
 from runner.execute import keep_equal_outputs, refresh_code
 from runner.report import counts_table, suspects
 
@@ -180,3 +183,13 @@ def test_checkpoints_compare_by_value(folder: Path) -> None:
     assert ledger.table("sent").loc["geo", "sent"] == 4
     with pytest.raises(ledger.LedgerError, match="clean"):
         ledger.table("sent", "clean")
+
+
+def test_a_chart_is_kept_with_a_palette_and_once_only() -> None:
+    picture, file = Image.effect_noise((200, 100), 60).convert("RGB"), io.BytesIO()
+    picture.save(file, "PNG")
+    whole = base64.b64encode(file.getvalue()).decode()
+    small = execute.with_palette(whole)
+    assert len(small) < len(whole) and execute.with_palette(small) == small
+    assert Image.open(io.BytesIO(base64.b64decode(small))).size == (200, 100)
+    assert execute.with_palette("no picture") == "no picture"
