@@ -111,7 +111,7 @@ def show_frames() -> None:
     """Let a DataFrame that ends a cell show its rows, which through Spark Connect it does not by itself."""
     from pyspark.sql import DataFrame
 
-    if shell := _shell():
+    if (shell := _shell()) and hasattr(shell, "display_formatter"):
         shell.display_formatter.formatters["text/html"].for_type(DataFrame, as_table)
 
 

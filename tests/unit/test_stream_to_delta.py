@@ -35,7 +35,9 @@ def cloud(tmp_path: Path) -> Settings:
         "source_url client_home kafka_security_protocol invoke_base rest_proxy sink_zip catalog schema raw"
     )
     empty = dict.fromkeys(words.split(), "")
-    return Settings(target="local", user_id="u1", region="r", tables=str(tmp_path), **empty)
+    return Settings(
+        target="local", user_id="u1", region="r", tables=str(tmp_path / "tables"), **empty
+    )  # checkpoints beside it
 
 
 def frame(spark: Any, lines: list[tuple[bytes, str]]) -> Any:
