@@ -1,5 +1,6 @@
 """The Spark session of a notebook."""
 
+import contextlib
 import os
 import socket
 import time
@@ -53,13 +54,14 @@ def kill_server() -> None:
 
     port = urlsplit(os.environ["SPARK_REMOTE"]).port
     for process in psutil.process_iter(["name"]):
-        if process.info["name"] == "java" and any(
-            each.status == psutil.CONN_LISTEN and each.laddr.port == port
-            for each in process.net_connections("inet")
-        ):
-            process.kill()
-            process.wait(timeout=30)
-            return
+        if process.info["name"] != "java":
+            continue
+        with contextlib.suppress(psutil.Error):  # it has just ended, or is somebody else's
+            listening = {each.laddr.port for each in process.net_connections("inet") if not each.raddr}
+            if port in listening:
+                process.kill()
+                process.wait(timeout=30)
+                return
     raise LookupError("no Spark server on this machine listens where SPARK_REMOTE says")
 
 

@@ -203,6 +203,18 @@ def test_a_reshard_stops_the_query(cloud: Cloud, driver: Driver, tmp_path: Path)
     assert "resharded" in driver.read(tmp_path / "new", "split")["error"]
 
 
+def test_a_stream_made_anew_needs_a_new_checkpoint(cloud: Cloud, driver: Driver, tmp_path: Path) -> None:
+    cloud.create("anew")
+    cloud.put("anew", 0, 5)
+    assert driver.read(tmp_path, "anew")["batches"] == [5]
+    cloud.kinesis.delete_stream(StreamName="anew")
+    cloud.kinesis.get_waiter("stream_not_exists").wait(StreamName="anew", WaiterConfig={"Delay": 1})
+    cloud.create("anew")
+    cloud.put("anew", 100, 3)
+    assert "'anew' was deleted and made anew" in driver.read(tmp_path, "anew")["error"]
+    assert driver.read(tmp_path / "new", "anew")["batches"] == [3]
+
+
 def producer(cloud: Cloud, stream: str, stop: threading.Event, sent: list[int]) -> threading.Thread:
     """About 500 records a second until it is told to stop."""
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -227,7 +228,8 @@ def test_a_session_that_its_server_does_not_know_is_replaced(
             self.stopped = True
 
     lost = Lost()
-    monkeypatch.setattr(SparkSession.builder, "getOrCreate", lambda: spark if lost.stopped else lost)
+    builder = SimpleNamespace(getOrCreate=lambda: spark if lost.stopped else lost)
+    monkeypatch.setattr(session, "SparkSession", SimpleNamespace(builder=builder))
     real = session._configured
 
     def configured(one: Any) -> Any:
