@@ -137,10 +137,9 @@ class Settings:
     @property
     def kinesis_options(self) -> dict[str, str]:
         """Where and as whom Spark reads streams: the region, and on Databricks the service credential."""
-        named = {"serviceCredential": self.kinesis_credential} if self.kinesis_credential else {}
-        if not in_databricks():  # only Spark there knows Unity Catalog's credentials
-            named = {}
-        return {"region": self.region, **named}
+        if in_databricks() and self.kinesis_credential:
+            return {"region": self.region, "serviceCredential": self.kinesis_credential}
+        return {"region": self.region}
 
     def checkpoint(self, name: str) -> str:
         """The folder where one streaming query notes how far it has read: never inside the table's own."""

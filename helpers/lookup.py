@@ -36,6 +36,11 @@ def cluster() -> tuple[str, str]:
     return arn, kafka.get_bootstrap_brokers(ClusterArn=arn)["BootstrapBrokerStringSaslIam"]
 
 
+def kafka_tool(name: str) -> str:
+    """The start of a command line for one of Kafka's tools on the client machine, `topics` for instance."""
+    return f"kafka/bin/kafka-{name}.sh --bootstrap-server {cluster()[1]} --command-config client.properties"
+
+
 def machine() -> str:
     """The instance id of the running client machine."""
     names = config.use_target().names

@@ -12,10 +12,9 @@ class Names:
         if not re.fullmatch(r"[A-Za-z0-9]{1,16}", user_id):
             raise ValueError(f"user id {user_id!r}: use 1 to 16 letters or digits (PIPELINE_USER)")
         self.user_id = user_id
-        # One of each for every table: Kafka topic, Kinesis stream, Delta table.
+        # One of each for every table; the Delta tables are named by `Settings.table`, as SQL wants them.
         self.topic = {table: f"{user_id}.{table}" for table in TABLES}
         self.stream = {table: f"streaming-{user_id}-{table}" for table in TABLES}
-        self.table = {table: f"{user_id}_{table}_table" for table in TABLES}
         self.trial_stream = f"streaming-{user_id}-trial"
         self.dead_letter_topic = f"{user_id}-dead-letter"  # for records that the sink cannot convert
         self.bucket = f"user-{user_id.lower()}-bucket"  # bucket names are lower case and global

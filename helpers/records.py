@@ -23,8 +23,7 @@ def in_topics(topics: Iterable[str]) -> dict[str, int]:
     """Records in each topic: the sum over its partitions of the offset that the next record will get."""
     counts = dict.fromkeys(topics, 0)
     pattern = "|".join(topic.replace(".", "[.]") for topic in counts)
-    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
-    for line in client.run(f"kafka/bin/kafka-get-offsets.sh {where} --topic '{pattern}'").splitlines():
+    for line in client.run(f"{lookup.kafka_tool('get-offsets')} --topic '{pattern}'").splitlines():
         topic, _, offset = line.split(":")
         counts[topic] += int(offset)
     return counts
@@ -51,11 +50,10 @@ def dead_letters(most: int) -> Counter[tuple[str, str]]:
 
     Reads as many as `most` and wants the sink's `errors.deadletterqueue.context.headers.enable`.
     """
-    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
     which = f"--topic {config.use_target().names.dead_letter_topic} --partition 0 --offset earliest"
     shown = "--formatter-property print.headers=true --formatter-property print.value=false"
     until = f"--max-messages {most} --timeout-ms 10000"
-    read = f"kafka/bin/kafka-console-consumer.sh {where} {which} {shown} {until}"
+    read = f"{lookup.kafka_tool('console-consumer')} {which} {shown} {until}"
     counted: Counter[tuple[str, str]] = Counter()
     for line in client.run(f"letters=$({read}) && {BY_ORIGIN}").splitlines():
         number, topic, *empty = line.split()

@@ -112,13 +112,17 @@ def noted(cloud: Settings, table: str) -> dict[str, int]:
 def _files(cloud: Settings, table: str, folder: str) -> list[str]:
     """The names of the files in one folder of a checkpoint."""
     place = f"{cloud.checkpoint(f'{table}_stream')}/{folder}"
-    if not place.startswith("s3://"):
-        return [file.name for file in Path(place).glob("*")]
+    if place.startswith("s3://"):
+        return [each.key.rpartition("/")[2] for each in _objects(place)]
+    return [file.name for file in Path(place).glob("*")]
+
+
+def _objects(place: str) -> Any:
+    """The objects below an address like s3://bucket/folder."""
     import boto3  # a workspace keeps its checkpoints in a volume
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
-    objects = boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=f"{prefix}/")
-    return [each.key.rpartition("/")[2] for each in objects]
+    return boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=f"{prefix}/")
 
 
 def seconds(step: Any) -> float:
@@ -176,10 +180,7 @@ def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:
     """
     checkpoint = cloud.checkpoint(f"{table}_stream")
     if checkpoint.startswith("s3://"):
-        import boto3  # a workspace keeps its checkpoints in a volume
-
-        bucket, _, folder = checkpoint.removeprefix("s3://").partition("/")
-        boto3.resource("s3").Bucket(bucket).objects.filter(Prefix=f"{folder}/").delete()
+        _objects(checkpoint).delete()
     else:
         shutil.rmtree(checkpoint, ignore_errors=True)
     # The checkpoint first: cut off between the two, the next run merges all once more and loses nothing.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import boto3
 
-from helpers import client, lookup, once, wait
+from helpers import client, lookup, wait
 from helpers.config import Settings
 
 # What the copy takes over from lesson 06's connector: AWS describes these in the form in which it wants them.
@@ -33,7 +33,7 @@ def make(cloud: Settings, changes: Mapping[str, str]) -> Trial:
     topic = f"{names.user_id}.trial-{uuid.uuid4().hex[:6]}"
     model = connect.describe_connector(connectorArn=_arn(names.connector))
     settings = {key: value for key, value in model["connectorConfiguration"].items() if key != "topics.regex"}
-    client.run(f"{topics_tool()} --create --partitions 1 --topic {topic}")
+    client.run(f"{lookup.kafka_tool('topics')} --create --partitions 1 --topic {topic}")
     made = Trial(topic, topic.replace(".", "-"))
     connect.create_connector(
         connectorName=made.connector,
@@ -59,21 +59,15 @@ def remove(cloud: Settings, made: Trial) -> int:
     wait.until(
         lambda: not _found(made.connector), f"{made.connector} to go (minutes are normal)", seconds=900
     )
-    client.run(f"{topics_tool()} --delete --topic {made.topic}")
+    client.run(f"{lookup.kafka_tool('topics')} --delete --topic {made.topic}")
     objects = boto3.resource("s3").Bucket(cloud.names.bucket).object_versions
     objects.filter(Prefix=f"topics/{made.topic}/").delete()
     return len(list(objects.filter(Prefix=f"topics/{made.topic}/")))
 
 
-def topics_tool() -> str:
-    """The start of a command line for Kafka's topics on the client machine."""
-    where = f"--bootstrap-server {lookup.cluster()[1]} --command-config client.properties"
-    return f"kafka/bin/kafka-topics.sh {where}"
-
-
 def _found(connector: str) -> list[dict]:
     listed = lookup.listed(boto3.client("kafkaconnect"), "list_connectors", "connectors")
-    return once.named(listed, "connectorName", connector)
+    return [one for one in listed if one["connectorName"] == connector]
 
 
 def _arn(connector: str) -> str:

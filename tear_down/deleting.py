@@ -1,12 +1,12 @@
 """Delete what takes more than one call."""
 
-from helpers import client
-from tear_down.finding import aws, listed, topics_tool, workspace
+from helpers import client, lookup
+from tear_down.finding import aws, listed, workspace
 
 
 def topic(name: str) -> None:
     """Delete one topic: Kafka's tool takes a pattern, in which a dot stands for itself only in brackets."""
-    client.run(f"{topics_tool()} --delete --if-exists --topic '{name.replace('.', '[.]')}'")
+    client.run(f"{lookup.kafka_tool('topics')} --delete --if-exists --topic '{name.replace('.', '[.]')}'")
 
 
 def usage_plan(plan: str) -> None:

@@ -9,7 +9,7 @@ import boto3
 import requests
 from botocore.exceptions import ClientError
 
-from helpers import client, config, lookup, once
+from helpers import client, config, lookup
 from helpers.config import ConfigError
 from helpers.names import Names
 
@@ -40,7 +40,7 @@ def listed(service: str, operation: str, key: str, **params: Any) -> list[Any]:
     """All items of a listing, from all of its pages."""
     api = aws(service)
     if api.can_paginate(operation):
-        return list(api.get_paginator(operation).paginate(**params).build_full_result().get(key, []))
+        return lookup.listed(api, operation, key, **params)
     return list(getattr(api, operation)(**params).get(key, []))
 
 
@@ -88,7 +88,7 @@ def rules(names: Names) -> list[Thing]:
 def topics(names: Names) -> list[Thing]:
     """Our Kafka topics, listed on the client machine; none once the machine or the cluster is away."""
     try:
-        found = client.run(f"{topics_tool()} --list").split()
+        found = client.run(f"{lookup.kafka_tool('topics')} --list").split()
     except (ConfigError, client.CommandError, TimeoutError, ClientError):
         return []  # they go with their cluster
     return [
@@ -96,20 +96,18 @@ def topics(names: Names) -> list[Thing]:
     ]
 
 
-def topics_tool() -> str:
-    """The start of a command line for Kafka's topics on the client machine."""
-    brokers = lookup.cluster()[1]
-    return f"kafka/bin/kafka-topics.sh --bootstrap-server {brokers} --command-config client.properties"
-
-
 def environments(names: Names) -> list[Thing]:
     """Our Airflow environment, which MWAA lists by its name alone."""
     name = names.environment
     if name not in listed("mwaa", "list_environments", "Environments"):
         return []
-    # It may go in between.
-    found = once.unless("ResourceNotFoundException", lambda: aws("mwaa").get_environment(Name=name))
-    return [Thing(name, name, found["Environment"]["Status"].lower())] if found else []
+    try:
+        found = aws("mwaa").get_environment(Name=name)["Environment"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":  # gone in between
+            raise
+        return []
+    return [Thing(name, name, found["Status"].lower())]
 
 
 def workspace(method: str, path: str, **params: Any) -> Item:

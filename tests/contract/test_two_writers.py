@@ -12,13 +12,13 @@ from local_cloud.parts import aws, spark
 from local_cloud.state import ROOT, State
 from tests.jvm_servers import new_state, running, s3_emulator
 
-MERGES = 2  # of each writer
+MERGES = 4  # of each writer
 BUCKET = "two-writers"
 # Starts a session, waits for the other one, merges a row of its own again and again, waits, counts.
 WRITER = """
 import sys, time
 from pathlib import Path
-from helpers import session, delta
+from helpers import delta, session
 folder, me, merges, target = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), sys.argv[4]
 
 def both(word):

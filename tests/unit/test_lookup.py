@@ -47,6 +47,12 @@ def test_a_listing_is_read_to_its_last_page(kafka: Stubber) -> None:
     kafka.assert_no_pending_responses()
 
 
+def test_needed_says_what_is_missing() -> None:
+    assert lookup.needed([3, 4], "the cluster (lesson 02)") == 3
+    with pytest.raises(ConfigError, match=r"Missing: the cluster \(lesson 02\)\."):
+        lookup.needed([], "the cluster (lesson 02)")
+
+
 def test_the_cluster_is_ours_and_stays(kafka: Stubber) -> None:
     name = Names("bob42").cluster
     pages(kafka, [cluster(f"{name}-2", 1), cluster(name, 2, "DELETING")], [cluster(name, 3)])

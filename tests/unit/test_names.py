@@ -22,7 +22,7 @@ def test_two_users_share_no_name(one: str, other: str) -> None:
 def test_every_name_of_one_user_is_different(user: str) -> None:
     who = Names(user)
     kinds = [value for key, value in vars(who).items() if key not in ("user_id", "tags")]
-    assert len(who.all()) == sum(len(kind) if isinstance(kind, dict) else 1 for kind in kinds) == 34
+    assert len(who.all()) == sum(len(kind) if isinstance(kind, dict) else 1 for kind in kinds) == 31
 
 
 @given(IDS)

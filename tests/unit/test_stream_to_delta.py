@@ -66,7 +66,9 @@ def test_batches_again_or_cut_otherwise_change_nothing(spark: Any, tmp_path: Pat
     half = len(records) // 2
     whole = write(spark, cloud, [records])
     other = Settings(**{**vars(cloud), "tables": str(tmp_path / "other")})
-    again = write(spark, other, [records[:half], records[half:], records[:half]])
+    again = write(
+        spark, other, [records[:half], records[:half], records[half:], records[half:], records[:half]]
+    )
     assert whole == again and all(whole)
 
 
@@ -111,11 +113,11 @@ def batch(spark: Any, tmp_path: Path) -> tuple[list[int], int]:
 def test_a_changed_rule_reaches_every_record_in_both_arms(
     spark: Any, cloud: Settings, tmp_path: Path, rules: Any
 ) -> None:
-    for oldest, posts, aside in ((120, [1, 2], 2), (140, [1, 2, 3], 0), (100, [1], 3)):
+    for oldest, posts, aside in ((120, [1, 2], 2), (129, [1, 2], 1), (140, [1, 2, 3], 0), (100, [1], 3)):
         rules(oldest)
         assert batch(spark, tmp_path) == (posts, aside)
         stream_to_delta.start_over(spark, cloud, "user")
-        clean, quarantined = write(spark, cloud, [numbered(AGES)])
+        clean, quarantined = write(spark, cloud, [numbered(AGES[:3]), numbered(AGES[3:], 3)])
         assert ([row.split("ind=")[1].split(",")[0] for row in clean], len(quarantined)) == (
             list(map(str, posts)),
             aside,

@@ -135,16 +135,16 @@ def test_only_a_group_that_lets_somebody_in_has_a_rule(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("reason", [ConfigError("no machine"), CommandError(1, "Failed", "no brokers")])
 def test_topics_out_of_reach_are_none(monkeypatch: pytest.MonkeyPatch, reason: Exception) -> None:
-    def away() -> str:
+    def away(name: str) -> str:
         raise reason
 
-    monkeypatch.setattr(finding, "topics_tool", away)
+    monkeypatch.setattr(finding.lookup, "kafka_tool", away)
     assert kinds.find("topic", MINE) == []
 
 
 def test_topics_are_ours_by_the_whole_id(monkeypatch: pytest.MonkeyPatch) -> None:
     listing = "abc123.pin\nabc1234.pin\nabc123-dead-letter\n__consumer_offsets"
-    monkeypatch.setattr(finding, "topics_tool", lambda: "tool")
+    monkeypatch.setattr(finding.lookup, "kafka_tool", lambda name: "tool")
     monkeypatch.setattr(finding.client, "run", lambda command: listing)
     assert [topic.name for topic in kinds.find("topic", MINE)] == ["abc123.pin", "abc123-dead-letter"]
 
