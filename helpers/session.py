@@ -1,6 +1,5 @@
 """The Spark session of a notebook."""
 
-import contextlib
 import os
 import socket
 import time
@@ -43,26 +42,6 @@ def _configured(session: SparkSession) -> SparkSession:
     session.conf.set("spark.sql.session.timeZone", "UTC")
     session.conf.set("spark.sql.ansi.enabled", "true")
     return session
-
-
-def kill_server() -> None:
-    """End Spark's server on this machine at once, as a crash would; the local cloud starts it again.
-
-    Then call `spark()` for a new session. LookupError when no such server runs here.
-    """
-    import psutil  # of the local cloud: nothing else ends a server
-
-    port = urlsplit(os.environ["SPARK_REMOTE"]).port
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"] != "java":
-            continue
-        with contextlib.suppress(psutil.Error):  # it has just ended, or is somebody else's
-            listening = {each.laddr.port for each in process.net_connections("inet") if not each.raddr}
-            if port in listening:
-                process.kill()
-                process.wait(timeout=30)
-                return
-    raise LookupError("no Spark server on this machine listens where SPARK_REMOTE says")
 
 
 def _refuse_what_is_too_old() -> None:

@@ -1,8 +1,11 @@
-"""A small copy of the way from Kafka to S3, to break things on: a topic and a connector of its own."""
+"""For breaking things: a small copy of the way from Kafka to S3, and the sudden end of a server here."""
 
+import contextlib
+import os
 import uuid
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import boto3
 
@@ -63,6 +66,28 @@ def remove(cloud: Settings, made: Trial) -> int:
     objects = boto3.resource("s3").Bucket(cloud.names.bucket).object_versions
     objects.filter(Prefix=f"topics/{made.topic}/").delete()
     return len(list(objects.filter(Prefix=f"topics/{made.topic}/")))
+
+
+def kill_listener(port: int) -> None:
+    """Kill the program of this machine that listens on a port, as a crash would; the local cloud restarts it.
+
+    The signal is SIGKILL, which no program can catch. LookupError when no program of yours listens there.
+    """
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # it has just ended, or is somebody else's
+            sockets = process.net_connections("tcp")
+            if any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in sockets):
+                process.kill()
+                process.wait(timeout=30)
+                return
+    raise LookupError(f"no server of yours on this machine listens on port {port}")
+
+
+def kill_server() -> None:
+    """Kill Spark's server here; call `session.spark()` for a new session. LookupError when none runs here."""
+    kill_listener(urlsplit(os.environ["SPARK_REMOTE"]).port or 0)
 
 
 def _found(connector: str) -> list[dict]:
