@@ -31,6 +31,9 @@ SINGLE = {
     ("apigateway", "CreateDeployment"): PASSED.format("`gateway`, which keeps a snapshot and serves it"),
 }
 
+# `config` looks whether there are any, `databricks` gets those of a workspace; neither makes a call.
+CREDENTIALS = {"helpers.config", "helpers.databricks"}
+
 
 def modules(source: str) -> set[str]:
     """Names of the modules that some code imports, `helpers.x` for `from helpers import x`."""
@@ -44,9 +47,9 @@ def modules(source: str) -> set[str]:
 
 
 def calls_aws(source: str, seen: frozenset[str] = frozenset()) -> bool:
-    """Whether code, or a helper that it imports, uses boto3; `helpers.config` only looks for credentials."""
+    """Whether code, or a helper that it imports, uses boto3, but for what takes credentials alone."""
     wanted = modules(source)
-    helpers = {name for name in wanted if name.startswith("helpers.")} - seen - {"helpers.config"}
+    helpers = {name for name in wanted if name.startswith("helpers.")} - seen - CREDENTIALS
     files = [ROOT / f"{name.replace('.', '/')}.py" for name in helpers]
     return "boto3" in wanted or any(
         calls_aws(file.read_text(), seen | helpers) for file in files if file.exists()
