@@ -21,8 +21,14 @@ def versions() -> bytes:
 
 def check_cluster(body: bytes) -> None:
     """AwsError for a CreateCluster with a version that is not on offer, or on brokers that do not take it."""
-    asked = json.loads(body)
-    version, size = asked.get("kafkaVersion"), asked.get("brokerNodeGroupInfo", {}).get("instanceType", "")
+    try:
+        asked = json.loads(body)
+        version, size = (
+            asked.get("kafkaVersion"),
+            str(asked.get("brokerNodeGroupInfo", {}).get("instanceType")),
+        )
+    except (ValueError, AttributeError):
+        raise AwsError("BadRequestException", "The request is not valid JSON of a cluster") from None
     active = [one for one, status in VERSIONS.items() if status == "ACTIVE"]
     if version not in active:
         said = f"Unsupported KafkaVersion [{version}]. Valid values: [{', '.join(active)}]"
