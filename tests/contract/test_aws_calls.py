@@ -83,7 +83,11 @@ def surroundings(home: Path, folder: Path) -> dict[str, str]:
     }
     user = {"PIPELINE_TARGET": "aws", "PIPELINE_USER": USER, "LOCAL_CLOUD_HOME": str(home)}
     user["KINESIS_CREDENTIAL"] = "asked for by lesson 00, used on Databricks alone"
-    unset = dict.fromkeys(("RAW_PATH", "TABLES_PATH", "CATALOG", "SCHEMA"), "")
+    user |= {
+        "CATALOG": "workspace",
+        "SCHEMA": "default",
+    }  # asked for in lesson 17
+    unset = dict.fromkeys(("RAW_PATH", "TABLES_PATH"), "")
     return {**found, **unset, **watch, **user, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
 
 

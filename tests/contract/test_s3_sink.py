@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers import records
+from helpers import lookup, records
 from local_cloud import client_machine
 from local_cloud.parts import aws, kafka
 from local_cloud.state import write_private
@@ -261,7 +261,7 @@ def counting(sink, monkeypatch):
         ).stdout
 
     monkeypatch.setattr(records.client, "run", run)
-    monkeypatch.setattr(records, "cluster", lambda: ("", f"127.0.0.1:{sink.state.port('kafka_internal')}"))
+    monkeypatch.setattr(lookup, "cluster", lambda: ("", f"127.0.0.1:{sink.state.port('kafka_internal')}"))
     boto3 = SimpleNamespace(client=lambda service: aws.client(sink.state, service))
     monkeypatch.setattr(records, "boto3", boto3)
     names = SimpleNamespace(dead_letter_topic="t.count.dead-letter")
