@@ -14,8 +14,6 @@ import pytest
 
 from local_cloud.state import PORTS, ROOT, free_port, write_private
 
-pytestmark = pytest.mark.soak
-
 FOLDER = "it's a Käfer's folder"
 ODD = {
     "LC_ALL": "C",
@@ -26,12 +24,20 @@ ODD = {
 }
 # A new mount namespace: the /tmp of the machine itself stays as it is.
 NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec tmpfs /tmp && exec "$0" "$@"']
+SPARK_ON_FILES = """
+from helpers import cleaning, config, delta, session
+
+cloud, spark = config.use_target(), session.spark()
+raw = cleaning.parse(spark.read.text(cloud.raw_path("pin")), "pin")
+delta.overwrite(cleaning.clean_pins(raw), cloud.table("pin"))
+print(cloud.table("pin"), spark.read.table(cloud.table("pin")).count())
+"""
 SPARK_ON_S3 = """
 import boto3
 from helpers import config, session, delta
 
 cloud = config.use_target()
-boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)
+boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)  # the same answer if it is there
 table = cloud.table("pin")
 spark = session.spark()
 rows = spark.createDataFrame([(1, "Käfer 🪲", "0")], "ind BIGINT, title STRING, _position STRING")
@@ -72,27 +78,47 @@ def can_mount() -> bool:
         return False
 
 
-def test_the_cloud_and_its_lessons_work_on_an_odd_machine(checkout: Path) -> None:
-    inside = NOEXEC_TMP if can_mount() else []
-    kept = {name: value for name, value in os.environ.items() if name not in ("LOCAL_CLOUD_HOME", "RAW_PATH")}
-    environment = {**kept, **ODD, "PYTHONPATH": str(checkout)}
+class Machine:
+    """Runs Python in the copy, as on an odd machine."""
 
-    def run(*words: str) -> str:
+    def __init__(self, checkout: Path) -> None:
+        self.checkout, self.inside = checkout, NOEXEC_TMP if can_mount() else []
+        ours = ("LOCAL_CLOUD_HOME", "RAW_PATH")
+        kept = {name: value for name, value in os.environ.items() if name not in ours}
+        self.environment = {**kept, **ODD, "PYTHONPATH": str(checkout)}
+
+    def run(self, *words: str, **settings: str) -> str:
+        """What the program printed; it must have ended well."""
         done = subprocess.run(
-            [*inside, sys.executable, *words],
-            cwd=checkout, env=environment, capture_output=True, text=True, umask=0o077, check=False,
-            encoding="utf-8",
+            [*self.inside, sys.executable, *words],
+            cwd=self.checkout, env=self.environment | settings, capture_output=True, text=True, umask=0o077,
+            check=False, encoding="utf-8",
         )  # fmt: skip
         assert done.returncode == 0, f"{words[:3]}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
         return done.stdout
 
+    def said(self) -> str:
+        """One line: what was odd."""
+        return f"{FOLDER!r}, umask 077, {', '.join(ODD)}; noexec /tmp: {bool(self.inside)}"
+
+
+def test_the_samples_are_cleaned_without_a_cloud_on_an_odd_machine(checkout: Path) -> None:
+    machine = Machine(checkout)
+    printed = machine.run("-X", "utf8", "-c", SPARK_ON_FILES, RAW_PATH="data_samples/topics")
+    assert printed.endswith(" 11154\n") and FOLDER in printed, printed
+    print(f"odd machine, files: {machine.said()}: works")
+
+
+@pytest.mark.soak
+def test_the_cloud_and_its_lessons_work_on_an_odd_machine(checkout: Path) -> None:
+    machine = Machine(checkout)
     try:
-        run("-m", "local_cloud", "up")
-        for lesson in ("00", "01"):
-            run("-m", "runner.lessons", "lesson", lesson)
-        assert "Käfer 🪲" in run("-X", "utf8", "-c", SPARK_ON_S3)
-        run("-m", "local_cloud", "status")
+        machine.run("-m", "local_cloud", "up")
+        for lesson in ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"):
+            machine.run("-m", "runner.lessons", "lesson", lesson)
+        assert "Käfer 🪲" in machine.run("-X", "utf8", "-c", SPARK_ON_S3)
+        machine.run("-m", "local_cloud", "status")
     finally:
-        down = run("-m", "local_cloud", "down")
+        down = machine.run("-m", "local_cloud", "down")
     assert down.split() == ["stopped;", "the", "data", "is", "kept"]
-    print(f"odd machine: {FOLDER!r}, umask 077, {', '.join(ODD)}: works; noexec /tmp: {bool(inside)}")
+    print(f"odd machine, cloud: {machine.said()}: works")

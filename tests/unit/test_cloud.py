@@ -18,6 +18,7 @@ from helpers import wait
 from local_cloud import __main__, client_machine, cloud, supervise
 from local_cloud import state as state_module
 from local_cloud.part import Part
+from local_cloud.stand_ins.msk_connect import connect_runtime
 from local_cloud.stand_ins.mwaa.airflow_runtime import Runtime
 from local_cloud.state import PORTS, State, Stop, free_port, is_free, make_private
 
@@ -213,6 +214,15 @@ def test_airflow_is_not_asked_while_another_program_has_its_port(tmp_path, stran
     assert asked == []
     state._ports["airflow"] = free_port(set())
     assert not Runtime(state).healthy()
+
+
+def test_connect_is_not_asked_while_another_program_has_its_port(tmp_path, stranger):
+    state = State(tmp_path)
+    state._ports["connect"], asked = stranger
+    state._secrets["connect_rest"] = "0" * 40
+    with pytest.raises(connect_runtime.RuntimeProblem, match="taken by process"):
+        connect_runtime.Runtime(state).status("mine")
+    assert asked == []
 
 
 def test_the_proxy_does_not_count_as_started_when_another_program_answers(tmp_path, stranger, monkeypatch):

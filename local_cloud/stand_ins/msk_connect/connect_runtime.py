@@ -1,15 +1,15 @@
 """The real Kafka Connect runtime's REST interface, as far as the MSK Connect stand-in drives it."""
 
-import base64
 import json
 import time
-import urllib.error
-import urllib.request
 from typing import Any
 from urllib.parse import quote
 
+import requests
+
+from local_cloud import supervise
 from local_cloud.parts.connect import REST_USER
-from local_cloud.state import State
+from local_cloud.state import State, Stop
 
 # The same sink under the name of its builder; a plugin of that builder in the plugin folder goes first.
 OURS = {"io.confluent.connect.s3.S3SinkConnector": "S3SinkConnector"}
@@ -78,33 +78,29 @@ class Runtime:
             time.sleep(0.1)
 
     def _call(self, method: str, path: str, body: Any = None, seconds: float = 30) -> tuple[int, Any]:
-        secret = base64.b64encode(f"{REST_USER}:{self.cloud.secret('connect_rest')}".encode()).decode()
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.cloud.port('connect')}{path}",
-            data=None if body is None else json.dumps(body).encode(),
-            method=method,
-            headers={"Content-Type": "application/json", "Authorization": f"Basic {secret}"},
-        )
+        login, port = (REST_USER, self.cloud.secret("connect_rest")), self.cloud.port("connect")
         until = time.monotonic() + seconds
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=seconds) as answer:
-                    return answer.status, json.loads(answer.read() or b"{}")
-            except urllib.error.HTTPError as error:
-                text = error.read().decode(errors="replace")
-                # 409: a rebalance is under way; 500 while the worker has only just begun.
-                if error.code not in (409, 500, 503) or time.monotonic() > until:
-                    if error.code in (401, 403, 409, 503):
-                        raise RuntimeProblem(f"Kafka Connect answers {error.code}: {text[:300]}") from None
-                    return error.code, _json(text)
-            except OSError as error:
+                supervise.check_listeners(self.cloud, [port])  # while Connect restarts, another may listen
+                sent = requests.Request(method, f"http://127.0.0.1:{port}{path}", json=body, auth=login)
+                with requests.Session() as session:
+                    session.trust_env = False  # no proxy, and no password from .netrc
+                    answer = session.send(sent.prepare(), timeout=seconds)
+            except (OSError, Stop) as error:
                 raise RuntimeProblem(f"Kafka Connect does not answer: {error}") from None
+            # 409: a rebalance is under way; 500 while the worker has only just begun.
+            if answer.status_code not in (409, 500, 503) or time.monotonic() > until:
+                break
             time.sleep(0.3)
+        if answer.status_code in (401, 403, 409, 503):
+            raise RuntimeProblem(f"Kafka Connect answers {answer.status_code}: {answer.text[:300]}")
+        return answer.status_code, _json(answer.text)
 
 
-def _json(text: str) -> dict[str, Any]:
+def _json(text: str) -> Any:
     try:
-        return dict(json.loads(text))
+        return json.loads(text or "{}")
     except ValueError:
         return {"message": text[:300]}
 

@@ -5,9 +5,9 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from typing import Any
+
+import requests
 
 from local_cloud import supervise
 from local_cloud.parts import airflow
@@ -92,24 +92,21 @@ class Runtime:
 
     def login(self) -> str:
         """A new token of Airflow's one user."""
-        supervise.check_listeners(self.state, [self.state.port("airflow")])
         body = {"username": airflow.USER, "password": airflow.password(self.state)}
         return str(self._request("POST", "/auth/token", body)[1]["access_token"])
 
     def _request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        headers["Authorization"] = f"Bearer {self.token}"
-        data = None if body is None else json.dumps(body).encode()
-        sent = urllib.request.Request(airflow.url(self.state) + path, data, headers, method=method)
-        try:
-            with urllib.request.urlopen(sent, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            return error.code, _json(error.read().decode(errors="replace"))
+        supervise.check_listeners(self.state, [self.state.port("airflow")])  # no secret for another program
+        headers = {"Accept": "application/json", "Authorization": f"Bearer {self.token}"}
+        sent = requests.Request(method, airflow.url(self.state) + path, headers, json=body)
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy, and no password from .netrc
+            answer = session.send(sent.prepare(), timeout=30)
+        return answer.status_code, _json(answer.text)
 
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text or "{}")
     except ValueError:
         return {"detail": text[:500]}
