@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 from confluent_kafka.admin import NewTopic
 
 from helpers import source, wait
@@ -143,6 +144,29 @@ def test_a_killed_part_comes_back_with_its_data(home: Path, name: str) -> None:
     wait.until(lambda: answers(state, name), f"{name} to answer", seconds=90, every=0.5)
     query(state, f"SELECT * FROM kept_{name}")
     assert f"kept-{name}" in kafka.admin(state).list_topics(timeout=20).topics
+
+
+def test_a_reboot_through_msk_restarts_the_broker(home: Path) -> None:
+    state = State(home)
+    kafka = aws.client(state, "kafka")
+    subnets = aws.client(state, "ec2").describe_subnets()["Subnets"]
+    nodes = {"InstanceType": "kafka.m7g.large", "ClientSubnets": [one["SubnetId"] for one in subnets[:2]]}
+    made = kafka.create_cluster(
+        ClusterName="to-reboot", KafkaVersion="3.9.x", NumberOfBrokerNodes=2, BrokerNodeGroupInfo=nodes
+    )
+    arn, before = made["ClusterArn"], pid(home, "kafka")
+    for wrong, brokers, code in (
+        (arn, ["9"], "BadRequest"),
+        (arn + "0", ["1"], "NotFound"),
+        (arn, [], "Bad"),
+    ):
+        with pytest.raises(ClientError, match=code):
+            kafka.reboot_broker(ClusterArn=wrong, BrokerIds=brokers)
+    assert pid(home, "kafka") == before
+    assert kafka.reboot_broker(ClusterArn=arn, BrokerIds=["1"])["ClusterArn"] == arn
+    wait.until(lambda: pid(home, "kafka") not in (0, before), "the broker to restart", seconds=60)
+    wait.until(lambda: answers(state, "kafka"), "the broker to answer", seconds=90, every=0.5)
+    kafka.delete_cluster(ClusterArn=arn)
 
 
 def test_a_second_checkout_runs_beside_the_first(home: Path, tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The emulated MSK refuses what AWS refuses at CreateCluster, and a body that is none."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from local_cloud.stand_ins.aws import msk
 from local_cloud.stand_ins.http import AwsError
+from local_cloud.state import State
 
 
 def request(version: object, size: object) -> bytes:
@@ -40,3 +42,10 @@ def test_a_body_that_is_no_cluster_is_refused(body: bytes) -> None:
 def test_values_of_other_types_are_refused_by_name() -> None:
     with pytest.raises(AwsError, match="Unsupported KafkaVersion"):
         msk.check_cluster(request({"a": 1}, ["b"]))
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/clusters", "/v1/clusters/a/b", "/v1/clusters/arn:aws:kafka/reboot-broker"]
+)
+def test_other_paths_are_no_reboot(path: str, tmp_path: Path) -> None:
+    assert msk.reboot(State(tmp_path), path, b"{}") is None

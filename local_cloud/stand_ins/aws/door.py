@@ -32,9 +32,9 @@ class Door:
     """An ASGI application that passes to `inside` what arrives as it was signed, for a loopback Host."""
 
     def __init__(
-        self, inside: Callable[..., Awaitable[None]], keys: Keys, hosts: set[str], own: dict[str, bytes]
+        self, inside: Callable[..., Awaitable[None]], keys: Keys, hosts: set[str], state: State
     ) -> None:
-        self.inside, self.keys, self.hosts, self.own = inside, keys, hosts, own
+        self.inside, self.keys, self.hosts, self.state = inside, keys, hosts, state
 
     async def __call__(self, scope: Scope, receive: Callable, send: Callable) -> None:
         if scope["type"] == "websocket":
@@ -42,16 +42,25 @@ class Door:
         if scope["type"] == "http":
             try:
                 body = await self.checked(scope, receive)
-                if (scope["method"], scope["path"]) == CREATE_CLUSTER:
-                    msk.check_cluster(body)
+                call, ours = (scope["method"], scope["path"], body), None
+                if scope["path"].startswith("/v1/"):
+                    ours = await asyncio.to_thread(self.own, *call)
             except AwsError as refused:
                 is_json = any(name == b"x-amz-target" for name, _ in scope["headers"])
                 is_json = is_json or scope["path"].startswith("/v1/clusters")
                 return await refuse(send, refused, is_json)
-            if scope["path"] in self.own:
-                return await answer(send, 200, self.own[scope["path"]])
+            if ours is not None:
+                return await answer(send, 200, ours)
             receive = Once(body, receive)
         await self.inside(scope, receive, send)
+
+    def own(self, method: str, path: str, body: bytes) -> bytes | None:
+        """What the emulator cannot answer, or not refuse; None for all that it can."""
+        if (method, path) == CREATE_CLUSTER:
+            msk.check_cluster(body)
+        if path == "/v1/kafka-versions":
+            return msk.versions()
+        return msk.reboot(self.state, path, body) if method == "PUT" else None
 
     async def checked(self, scope: Scope, receive: Callable) -> bytes:
         """The body of a request that is signed; AwsError for any other. It is kept once, in one piece."""
@@ -135,8 +144,7 @@ def main() -> None:
     config.keep_alive_timeout = 75
     config.loglevel = "WARNING"
     hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost")}
-    own = {"/v1/kafka-versions": msk.versions()}
-    door = Door(ministack, Keys(state.path("iam", "keys.properties")), hosts, own)
+    door = Door(ministack, Keys(state.path("iam", "keys.properties")), hosts, state)
     asyncio.run(serve(door, config))  # type: ignore[arg-type]
 
 

@@ -1,8 +1,16 @@
-"""What the emulator lacks of MSK: the versions on offer, and which size of broker takes which of them."""
+"""What the emulator lacks of MSK: the versions on offer, which size of broker takes which, and a reboot."""
 
 import json
+import re
+import threading
+from urllib.parse import unquote
 
+from botocore.exceptions import ClientError
+
+from local_cloud import supervise
+from local_cloud.parts.aws import client
 from local_cloud.stand_ins.http import AwsError
+from local_cloud.state import State
 
 # As MSK lists them: with KRaft, Kafka's own metadata, a version ends in `.kraft`; from 4.0 on all do.
 VERSIONS = {
@@ -11,6 +19,7 @@ VERSIONS = {
     **dict.fromkeys(("4.0.x.kraft", "4.1.x.kraft", "4.2.x.kraft"), "ACTIVE"),
 }
 EXPRESS_ONLY = "4.2.x.kraft"
+REBOOT = re.compile(r"/v1/clusters/(arn:[^/]+:cluster/[^/]+/[^/]+)/reboot-broker")
 
 
 def versions() -> bytes:
@@ -36,3 +45,34 @@ def check_cluster(body: bytes) -> None:
     express = size.startswith("express.")
     if (size == "kafka.t3.small" and ".kraft" in version) or (version == EXPRESS_ONLY and not express):
         raise AwsError("BadRequestException", f"Unsupported InstanceType specified with {version}: {size}")
+
+
+def reboot(state: State, path: str, body: bytes) -> bytes | None:
+    """The answer of RebootBroker, after which the one real broker stops and starts; None for other calls.
+
+    AwsError for a cluster or a broker that is not there.
+    """
+    asked = REBOOT.fullmatch(unquote(path))
+    if not asked:
+        return None
+    try:
+        info = client(state, "kafka").describe_cluster(ClusterArn=asked[1])["ClusterInfo"]
+    except ClientError as error:
+        said, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
+        raise AwsError(said["Code"], said["Message"], status) from None
+    known = [str(number) for number in range(1, info["NumberOfBrokerNodes"] + 1)]
+    try:
+        brokers = json.loads(body)["brokerIds"]
+    except (ValueError, KeyError, TypeError):
+        brokers = []
+    if len(brokers) != 1 or brokers[0] not in known:
+        raise AwsError("BadRequestException", f"brokerIds: one of {', '.join(known)} expected")
+    threading.Thread(target=restart, args=(state,)).start()
+    operation = asked[1].replace(":cluster/", ":cluster-operation/") + "/reboot"
+    return json.dumps({"clusterArn": asked[1], "clusterOperationArn": operation}).encode()
+
+
+def restart(state: State) -> None:
+    """Stop the broker in order, and start it."""
+    supervise.stop(state, "kafka")
+    supervise.start(state, "kafka")
