@@ -24,9 +24,12 @@ SINK_ZIP = TOOLS / "s3-sink.zip"
 def set_up() -> None:
     """Everything that has to be fetched or compiled once."""
     say = lambda line: print(f"  {line}", flush=True)  # noqa: E731
-    tools.ensure_jars(say)
-    tools.ensure_java_classes(say)
-    mariadb.ensure_binaries(say)
+    tools.java()  # what fetches jars needs it
+    with ThreadPoolExecutor() as pool:
+        database = pool.submit(mariadb.ensure_binaries, say)
+        tools.ensure_jars(say)
+        tools.ensure_java_classes(say)
+        database.result()
     # What a reader uploads to MSK Connect as the plugin; a zip of what the worker loads here.
     sink = TOOLS / "plugins" / "s3-sink"
     if not SINK_ZIP.exists() or SINK_ZIP.stat().st_mtime < sink.stat().st_mtime:
