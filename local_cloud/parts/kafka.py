@@ -131,8 +131,14 @@ def part(state: State) -> Part:
 
 
 def as_properties(settings: dict[str, str]) -> str:
-    """The text of a Java properties file; a backslash would start an escape there."""
-    return "".join(f"{name}={value.replace(chr(92), chr(92) * 2)}\n" for name, value in settings.items())
+    """The text of a Java properties file, in which a backslash starts an escape and only Latin-1 is read."""
+    return "".join(f"{name}={_escaped(value)}\n" for name, value in settings.items())
+
+
+def _escaped(value: str) -> str:
+    """A value with a backslash doubled, and each UTF-16 unit beyond ASCII as \\uXXXX."""
+    units = memoryview(value.replace("\\", "\\\\").encode("utf-16-le")).cast("H")
+    return "".join(chr(unit) if unit < 128 else f"\\u{unit:04x}" for unit in units)
 
 
 def format_storage(state: State) -> None:

