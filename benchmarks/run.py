@@ -1,6 +1,7 @@
 """Measure the pipeline: `make bench` writes results.json and the table in README.md.
 
-`python -m benchmarks.run streaming` measures the streaming part alone and keeps the other results.
+`python -m benchmarks.run streaming` measures the streaming part alone and keeps the other results;
+`python -m benchmarks.run scale` does so with growth and with appends against MERGE.
 
 What is compared is measured in one run: the same machine is faster or slower an hour later.
 It works on a state folder of its own and needs the lessons' API: lessons 00 to 06, 12 and 13 run first.
@@ -124,6 +125,15 @@ def streaming() -> dict:
     unlimited(cloud.names.usage_plan)
     total = source.count(source.engine(cloud.source_url))["pin"]
     return stream.measure(HOME, total)
+
+
+def growth_and_ways() -> dict:
+    """How time grows, and appends against MERGE: see `benchmarks.scale`."""
+    from benchmarks import scale
+    from helpers import config
+
+    unlimited(config.use_target().names.usage_plan)
+    return scale.measure()
 
 
 def classic_loop(cloud: object, url: str, key: str, posts: int) -> float:
@@ -283,6 +293,10 @@ def table(results: dict) -> str:
             f"| {what}: clean to tables, Spark's time over DuckDB's, equal cells | {run['clean_ratio']} |"
         )
     lines.append(f"| memory of everything at its peak | {results['memory_mb']['total'] / 1024:.1f} GiB |")
+    if "scale" in results:
+        from benchmarks import scale
+
+        lines += scale.rows(results["scale"])
     if "streaming" in results:
         from benchmarks import stream
 
@@ -321,11 +335,11 @@ def batch(memory: Memory) -> dict:
 
 
 def main(argv: list[str]) -> None:
-    """Measure everything, or with `streaming` that alone; prints each result as it comes."""
+    """Measure everything, or with `streaming` or `scale` that alone; prints each result as it comes."""
     os.environ.update(LOCAL_CLOUD_HOME=str(HOME), PIPELINE_TARGET="local")
     os.environ.pop("RAW_PATH", None)
     cloud = [sys.executable, "-m", "local_cloud"]
-    alone = argv == ["streaming"]
+    alone = argv[0] if argv in (["streaming"], ["scale"]) else ""
     results: dict = json.loads(RESULTS.read_text()) if alone else {}
     machine = {"cores": psutil.cpu_count(), "memory_gib": round(psutil.virtual_memory().total / 2**30)}
     memory = Memory()
@@ -333,25 +347,35 @@ def main(argv: list[str]) -> None:
         subprocess.run([*cloud, "reset"], check=True)
         subprocess.run([*cloud, "up"], check=True)
         # The streams first: no other session of Spark is up then, and none counts to the memory of the batch.
-        lessons(0, 1, 2, 3, 4, 5, 12, 13)
-        found = streaming()
-        print("streaming", json.dumps(found), flush=True)
-        if not alone:
+        lessons(0, 1, 2, 3, 4, 5)
+        if alone != "scale":
+            lessons(12, 13)
+            found = streaming()
+            print("streaming", json.dumps(found), flush=True)
+        if alone != "streaming":
             lessons(6)
+        if not alone:
             results = {"machine": machine, **batch(memory)}
-        results["streaming"] = {**found, "measured_alone": alone}
+        if alone != "streaming":
+            results["scale"] = growth_and_ways()
+            print("scale", json.dumps(results["scale"]), flush=True)
+        if alone != "scale":
+            results["streaming"] = {**found, "measured_alone": bool(alone)}
     finally:
         memory.done.set()
         subprocess.run([*cloud, "down"], check=False)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
     (ROOT / "benchmarks" / "README.md").write_text(HEADER + table(results))
+    from benchmarks import front_page
+
+    front_page.main()
     print(table(results))
 
 
 HEADER = """# Benchmarks
 
 `make bench` measures everything below on one machine and writes `results.json` and this page;
-`python -m benchmarks.run streaming` measures the streaming part alone.
+`python -m benchmarks.run streaming` measures the streaming part alone, `... scale` growth and MERGE.
 Trust the ratios more than the seconds. [Where the time of a micro-batch goes](micro_batches.md) explains
 the rows on streams.
 

@@ -97,11 +97,14 @@ def command(folder: Path, settings: dict[str, str]) -> list[str]:
 
 def environment() -> dict[str, str]:
     """What the server's environment has besides the usual: Java, and where Python workers find packages."""
+    python = Path(sys.executable)
     return {
         "JAVA_HOME": str(java_home()),
         "SPARK_HOME": str(_home()),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": sys.executable,
+        # By name: Spark puts it into a shell's line as it is, which a folder with a blank would break.
+        "PYSPARK_PYTHON": python.name,
+        "PATH": os.pathsep.join((str(python.parent), os.environ.get("PATH", os.defpath))),
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, KINESIS))),
     }
 

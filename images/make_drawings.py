@@ -5,7 +5,7 @@ A test compares the files with what this program draws.
 
 from pathlib import Path
 
-from images import ideas_aws, ideas_spark, network, teardown
+from images import ideas_aws, ideas_scale, ideas_spark, network, teardown
 
 IDEAS = (
     ideas_aws.log,
@@ -18,6 +18,7 @@ IDEAS = (
     ideas_spark.delta_log,
     ideas_spark.day,
     ideas_spark.micro_batch,
+    ideas_scale.limits,
     teardown.teardown,
 )
 

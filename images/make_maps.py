@@ -1,4 +1,4 @@
-"""Draw the architecture: pipeline.svg, and map_NN.svg with "where we are" for every lesson.
+"""Draw the architecture: pipeline.svg (and _dark), and map_NN.svg with "where we are" for every lesson.
 
 Run `python images/make_maps.py` after a change here; a test compares the files with what this program draws.
 """
@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 
 INK, RED, SOFT, GREY, PAPER = "#2b2b2b", "#c8232c", "#d9d3cc", "#756c63", "#f8f6f3"
+# For README.md on a dark page, which GitHub shows to readers who prefer one: light colour -> dark colour.
+DARK = {INK: "#e6edf3", SOFT: "#3d444d", GREY: "#9198a1", "#ffffff": "#161b22"}
 WIDTH, HEIGHT = 1042, 372
 STEP, BOX, TALL = 102, 84, 66  # pixels from column to column, and a box's width and height
 BATCH, STREAM = 140, 276  # top of the two rows
@@ -199,9 +201,18 @@ def draw(lesson: int | None) -> str:
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
+def darkened(picture: str) -> str:
+    """The same picture in the colours of a dark page."""
+    for light, dark in DARK.items():
+        picture = picture.replace(f'"{light}"', f'"{dark}"')
+    return picture
+
+
 def drawings() -> dict[str, str]:
     """Every file name with its content."""
-    return {"pipeline.svg": draw(None)} | {f"map_{lesson:02d}.svg": draw(lesson) for lesson in LESSONS}
+    whole = draw(None)
+    maps = {f"map_{lesson:02d}.svg": draw(lesson) for lesson in LESSONS}
+    return {"pipeline.svg": whole, "pipeline_dark.svg": darkened(whole)} | maps
 
 
 if __name__ == "__main__":

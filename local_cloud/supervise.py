@@ -122,7 +122,9 @@ def launch(state: State, parts: list[Part]) -> None:
     """Start supervisord with every part known and none started."""
     write_private(state.path("supervisord.conf"), _configuration(state, parts))
     state.path("logs").mkdir(mode=0o700, exist_ok=True)
-    environment = local(os.environ)
+    # The reader's own Spark is not ours: SPARK_REMOTE alone would keep the server from starting.
+    spark = ("SPARK_", "PYSPARK_")
+    environment = {name: value for name, value in local(os.environ).items() if not name.startswith(spark)}
     environment |= {"LOCAL_CLOUD_HOME": str(state.home), MARK: "supervisord", "PYTHONUNBUFFERED": "1"}
     environment["SPT_NOENV"] = "1"  # Airflow's processes set a title: it shall not replace their mark
     done = subprocess.run(

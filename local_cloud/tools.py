@@ -10,8 +10,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,10 +102,11 @@ def fetch(name: str, pom: Path, into: Path, options: list[str]) -> None:
     )
 
 
-def ensure_jars(progress: Progress = print) -> None:
+def ensure_jars(progress: Progress = print, names: Iterable[str] = JARS) -> None:
     """Have TOOLS/jars/{spark,kafka,s3_sink,build} complete; fetch the missing ones side by side."""
     with locked("jars"):
-        missing = {n: pom for n, pom in JARS.items() if not is_made(TOOLS / "jars" / n, stamp_of([pom]))}
+        wanted = {name: JARS[name] for name in names}
+        missing = {n: pom for n, pom in wanted.items() if not is_made(TOOLS / "jars" / n, stamp_of([pom]))}
         if not missing:
             return
         java()
@@ -161,3 +163,10 @@ def ensure_java_classes(progress: Progress = print) -> None:
                 for jar in beside:
                     shutil.copy(jar, part)
             progress(f"compiled {sources.name}")
+
+
+if __name__ == "__main__":  # `python -m local_cloud.tools spark` fetches these jars alone
+    try:
+        ensure_jars(names=sys.argv[1:])
+    except ToolError as problem:
+        sys.exit(str(problem))

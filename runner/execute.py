@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from traitlets.config import Config
 
 CELL_SECONDS = 1200
-PACKAGES = ("helpers", "tear_down")  # whose code lessons show
+PACKAGES = ("helpers", "sizing", "tear_down")  # whose code lessons show
 # Else the kernel's ports tell every local user what the cells say and show.
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "required"}})
 METADATA = {

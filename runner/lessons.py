@@ -133,7 +133,7 @@ def run(books: list[Path], state: State, folder: Path) -> int:
         write_summary(rows, folder)
     seconds = sum(row.seconds or 0 for row in rows)
     print(f"\n{summary}\n\n{len(rows)} lessons, {seconds:.0f} s" if not failure else f"\n{summary}")
-    index = pages.write(rows, folder, books[0].parent, summary)
+    index = pages.write(rows, folder, books[0].parent, ledger.read())
     print(f"Read them as they ran: {index}")
     return 1 if failure else 0
 
@@ -187,7 +187,7 @@ def pages_only(books: list[Path], state: State) -> int:
     folder = state.path("run")
     state_of = {path.name: "ran" if (folder / path.name).exists() else "as committed" for path in books}
     rows = [pages.Row(path, state_of[path.name]) for path in books]
-    print(f"Read them: {pages.write(rows, folder, books[0].parent, counts_table(ledger.read()))}")
+    print(f"Read them: {pages.write(rows, folder, books[0].parent, ledger.read())}")
     return 0
 
 

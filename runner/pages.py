@@ -4,51 +4,50 @@ import base64
 import html
 import mimetypes
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from runner.overview import Row, overview, title
+
 STYLE = """
-body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: #2b2b2b; background: #fff;
+:root { color-scheme: light dark; --ink: #2b2b2b; --paper: #fff; --soft: #f6f3f0; --line: #d9d3cc;
+        --red: #c8232c; --grey: #756c63; --alarm: #fdeceb; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --paper: #0d1117; --soft: #161b22;
+        --line: #3d444d; --red: #ff7b80; --grey: #9198a1; --alarm: #3a1719; } }
+body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; color: var(--ink); background: var(--paper);
        font: 16px/1.55 system-ui, "Segoe UI", Helvetica, Arial, sans-serif; }
-h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; border-bottom: 1px solid #d9d3cc; }
-a { color: #c8232c; } img, svg { max-width: 100%; height: auto; }
-code { font-size: .92em; background: #f6f3f0; padding: .1em .25em; border-radius: 3px; }
+h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
+a { color: var(--red); } img, svg { max-width: 100%; height: auto; }
+code { font-size: .92em; background: var(--soft); padding: .1em .25em; border-radius: 3px; }
 pre { font: 13px/1.45 ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; margin: 0;
       overflow-x: auto; }
 pre code { background: none; padding: 0; font-size: 1em; }
-.input_area pre, .text_cell_render pre { background: #f6f3f0; border-left: 3px solid #d9d3cc;
+.input_area pre, .text_cell_render pre { background: var(--soft); border-left: 3px solid var(--line);
                                          padding: .6rem .8rem; }
 .output_area { margin: .5rem 0; overflow-x: auto; } .output_area > .output_subarea > pre { padding: 0 .8rem; }
-.output_error pre, .output_stderr pre { background: #fdeceb; border-left: 3px solid #c8232c;
+.output_error pre, .output_stderr pre { background: var(--alarm); border-left: 3px solid var(--red);
                                         padding: .6rem .8rem; }
 .code_cell { margin: .9rem 0; } .prompt, .anchor-link { display: none; }
-table { border-collapse: collapse; margin: .6rem 0; font-size: .9rem; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid #e9e4df; text-align: left; }
-table.dataframe { border: 0; } table.dataframe td, table.dataframe th, td.n { text-align: right; }
-.failed { color: #c8232c; font-weight: bold; } .quiet { color: #8a8178; }
+.output_png img, figure img { background: #fff; border-radius: 8px; }
+table { border-collapse: collapse; margin: .6rem 0 1.2rem; font-size: .9rem; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; }
+table.dataframe { border: 0; } table.dataframe td, table.dataframe th, td.n, th.n { text-align: right; }
+td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.failed { color: var(--red); font-weight: bold; } .quiet { color: var(--grey); }
+.totals { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.5rem 0; }
+.totals div { flex: 1; min-width: 7rem; padding: .8rem 1rem; border: 1px solid var(--line);
+              border-radius: 10px; background: var(--soft); color: var(--grey); font-size: .85rem; }
+.totals b { display: block; color: var(--ink); font-size: 1.5rem; line-height: 1.3; }
+table.wide { width: 100%; } td.time { position: relative; width: 45%; padding: 0; }
+td.time i { position: absolute; top: .55rem; height: .7rem; min-width: 2px; border-radius: 2px;
+            background: var(--grey); } td.time i.failed { background: var(--red); }
+.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
+.charts figure { flex: 1; min-width: 20rem; margin: 0; }
+figcaption { color: var(--grey); font-size: .85rem; }
 """
-
-
-@dataclass
-class Row:
-    """One notebook on the index: how it went (`ran`, `failed`, `not run`), its seconds if measured."""
-
-    path: Path
-    state: str
-    seconds: float | None = None
-
-
-def title(book: NotebookNode, path: Path) -> str:
-    """The notebook's first heading, or its file name."""
-    for cell in book.cells:
-        for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
-            if line.startswith("# "):
-                return str(line[2:].strip())
-    return path.stem
 
 
 def page(heading: str, body: str) -> str:
@@ -84,36 +83,27 @@ def _embedded(picture: Path) -> str:
 def _colours() -> str:
     from pygments.formatters import HtmlFormatter
 
-    return str(HtmlFormatter(style="friendly", nobackground=True).get_style_defs(".highlight"))
+    light, dark = (
+        HtmlFormatter(style=style, nobackground=True).get_style_defs(".highlight")
+        for style in ("friendly", "github-dark")
+    )
+    return f"{light}\n@media (prefers-color-scheme: dark) {{ {dark} }}"
 
 
-def write(rows: list[Row], executed: Path, folder: Path, summary: str) -> Path:
-    """Write a page for every notebook that ran, and the index; returns the index.
+def write(rows: list[Row], executed: Path, folder: Path, counts: dict[str, dict[str, int]]) -> Path:
+    """Write a page for every notebook that ran, and the first page; returns the first page.
 
     `executed` holds the executed copies, `folder` the notebooks' own folder; pages go to `executed`/html.
     """
     target = executed / "html"
     target.mkdir(parents=True, exist_ok=True)
-    lines = []
+    books = []
     for row in rows:
         file = executed / row.path.name
-        file = file if file.exists() else row.path
-        book = nbformat.read(file, as_version=4)
-        name, seconds = (
-            html.escape(title(book, row.path)),
-            "" if row.seconds is None else f"{row.seconds:.1f} s",
-        )
+        books.append(nbformat.read(file if file.exists() else row.path, as_version=4))
         if row.state != "not run":
-            (target / f"{row.path.stem}.html").write_text(render(book, row.path, folder), encoding="utf-8")
-            name = f'<a href="{row.path.stem}.html">{name}</a>'
-        look = {"failed": "failed", "not run": "quiet"}.get(row.state, "")
-        lines.append(
-            f'<tr><td>{name}</td><td class="{look}">{row.state}</td><td class="n">{seconds}</td></tr>'
-        )
-    table = "<table><tr><th>lesson</th><th></th><th></th></tr>\n" + "\n".join(lines) + "</table>"
+            content = render(books[-1], row.path, folder)
+            (target / f"{row.path.stem}.html").write_text(content, encoding="utf-8")
     index = target / "index.html"
-    heading = "Pinterest data pipeline: the lessons as they ran"
-    index.write_text(
-        page(heading, f"<h1>{heading}</h1>\n{table}\n<pre>{html.escape(summary)}</pre>"), encoding="utf-8"
-    )
+    index.write_text(page("The pipeline, as it ran", overview(rows, books, counts)), encoding="utf-8")
     return index

@@ -15,15 +15,20 @@ TAIL = 20_000  # bytes of a log searched for an error
 
 
 def counts_table(counts: dict[str, dict[str, int]]) -> str:
-    """The recorded stages as text, a line a table, first of the batch and then of the stream.
+    """The recorded stages as text, a line a table, first of the batch and then of the stream."""
+    return "\n\n".join(map(_aligned, add_up(counts))) or "No counts were recorded."
 
-    Whether a table adds up is said where all of its stages are there.
+
+def add_up(counts: dict[str, dict[str, int]]) -> list[list[list[str]]]:
+    """The recorded stages as tables of words, the batch's and the stream's, each with its header line.
+
+    The last column says whether a table adds up; it is empty while a stage is missing.
     """
     parts = [
         _part("table", counts, STAGES, _batch_adds_up),
         _part("stream", counts, STREAMED, _stream_adds_up),
     ]
-    return "\n\n".join(filter(None, parts)) or "No counts were recorded."
+    return [lines for lines in parts if lines]
 
 
 def _batch_adds_up(found: list[int]) -> bool:
@@ -34,16 +39,22 @@ def _stream_adds_up(found: list[int]) -> bool:
     return found[0] == found[1] >= found[2]  # a post is in the table once, however often it was sent
 
 
-def _part(name: str, counts: dict[str, dict[str, int]], stages: dict[str, str], adds_up: Rule) -> str:
+def _part(
+    name: str, counts: dict[str, dict[str, int]], stages: dict[str, str], rule: Rule
+) -> list[list[str]]:
     known = [stage for stage in stages if stage in counts]
     if not known:
-        return ""
+        return []
     complete = len(known) == len(stages)
     lines = [[name, *(stages[stage] for stage in known), "adds up" if complete else ""]]
     for table in dict.fromkeys(table for stage in known for table in counts[stage]):
         found = [counts[stage].get(table, 0) for stage in known]
-        verdict = ("yes" if adds_up(found) else "NO") if complete else ""
+        verdict = ("yes" if rule(found) else "NO") if complete else ""
         lines.append([table, *(f"{count:,}" for count in found), verdict])
+    return lines
+
+
+def _aligned(lines: list[list[str]]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(

@@ -67,6 +67,11 @@ def source_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield mariadb.source_url(state)
 
 
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """The longest file first, so that no process plays it alone in the end."""
+    items.sort(key=lambda item: "series" not in item.path.parts)
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Show what a test recorded as its table, also when tests run in other processes."""
     for report in [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]:

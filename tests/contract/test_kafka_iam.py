@@ -148,6 +148,7 @@ def java_topics(state: State, profile: str, folder: Path) -> subprocess.Complete
     command += ["--bootstrap-server", server, "--command-config", str(config), "--list"]
     environment = {
         "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",  # Java takes the names of its files from it
         "AWS_REGION": REGION,
         "AWS_SHARED_CREDENTIALS_FILE": str(state.path("iam", "credentials")),
     }

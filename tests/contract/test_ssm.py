@@ -227,7 +227,7 @@ def as_in_a_lesson(cloud, monkeypatch):
 
 def test_helpers_client(cloud, as_in_a_lesson):
     names = config.use_target().names
-    with pytest.raises(RuntimeError, match="03_ec2_kafka_client"):
+    with pytest.raises(RuntimeError, match=r"client machine \(lesson 03\)"):
         client.run("true")
     make_machine(cloud, names.ec2_role, tags={"Name": names.client_machine, **names.tags})
     assert client.run("echo ' some text '; pwd") == f"some text \n{cloud.path('client_machine')}"

@@ -30,6 +30,7 @@ from helpers import cleaning, config, delta, session
 cloud, spark = config.use_target(), session.spark()
 raw = cleaning.parse(spark.read.text(cloud.raw_path("pin")), "pin")
 delta.overwrite(cleaning.clean_pins(raw), cloud.table("pin"))
+assert "data" in spark.readStream.format("kinesis").option("streamName", "x").load().columns
 print(cloud.table("pin"), spark.read.table(cloud.table("pin")).count())
 """
 SPARK_ON_S3 = """

@@ -1,6 +1,8 @@
 """What is fetched is what was tried: packages by hash, CI's actions by commit, archives by sum."""
 
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import nbformat
@@ -26,6 +28,25 @@ def test_lock_holds_every_pin_with_its_hashes() -> None:
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert set(locked) == {line.strip() for line in lines if line and not line.startswith("#")}
     assert [name for name, sums in locked.items() if not sums] == []
+
+
+def test_the_lessons_lock_is_the_part_that_they_need() -> None:
+    whole, part = (
+        hashes((ROOT / name).read_text()) for name in ("requirements.lock", "requirements-lessons.lock")
+    )
+    assert part.items() <= whole.items()
+    wanted = re.findall(r"^([\w.-]+==[^\s;#]+)", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
+    assert {name.lower() for name in wanted} <= {name.lower() for name in part}
+    assert len(part) < len(whole) / 1.8
+
+
+def test_a_lesson_on_files_fetches_that_part_alone() -> None:
+    make = ["make", "--dry-run", "--what-if=requirements.txt", "lesson", "N=09"]
+    for raw, said in (("data_samples/topics", "requirements-lessons.lock"), ("", "requirements.lock")):
+        env = os.environ | {"RAW_PATH": raw}
+        done = subprocess.run(make, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert f"-r {said}" in done.stdout, done.stderr
+        assert ("local_cloud setup" in done.stdout) == (not raw)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
