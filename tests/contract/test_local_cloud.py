@@ -24,8 +24,11 @@ REAL = ("mariadb", "kafka", "connect")
 
 
 def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m local_cloud` on a state folder of its own, in a shell whose files all may read."""
-    environment = {**os.environ, "LOCAL_CLOUD_HOME": str(home)}
+    """Run `python -m local_cloud` on a state folder of its own.
+
+    The shell's files may be read by all, and it knows another Spark server.
+    """
+    environment = {**os.environ, "LOCAL_CLOUD_HOME": str(home), "SPARK_REMOTE": "sc://elsewhere:1"}
     return subprocess.run(
         [sys.executable, "-m", "local_cloud", *words],
         cwd=ROOT,
