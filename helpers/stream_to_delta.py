@@ -13,7 +13,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from helpers import delta, quality, wait
 from helpers.cleaning import clean_geo, clean_pins, clean_users, parse
-from helpers.config import Settings, in_databricks
+from helpers.config import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,21 +156,13 @@ def growth(spark: SparkSession, target: str, commits: int) -> "pd.Series":
 
 
 def clean_up(spark: SparkSession, cloud: Settings, *scratch: str) -> list[str]:
-    """Give back what the lesson made: rows of scratch tables, and on Databricks the streams' tables too.
+    """Empty the scratch tables; returns the stream's own tables, which stay for lesson 15.
 
-    Returns the tables that are left. On a laptop all files go with the bucket, in lesson 17.
+    Lesson 17 takes all of them away: with the bucket, or from the workspace.
     """
-    kinds = ("stream", "stream_quarantine")
-    own = [cloud.table(table, kind) for table in CLEAN for kind in kinds]
-    if not in_databricks():
-        for target in scratch:
-            spark.sql(f"DELETE FROM {target}")
-        return own
-    for target in (*scratch, *own):
-        spark.sql(f"DROP TABLE IF EXISTS {target}")
-    for table in CLEAN:
-        shutil.rmtree(cloud.checkpoint(f"{table}_stream"), ignore_errors=True)
-    return []
+    for target in scratch:
+        spark.sql(f"DELETE FROM {target}")
+    return [cloud.table(table, kind) for table in CLEAN for kind in ("stream", "stream_quarantine")]
 
 
 def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:

@@ -1,9 +1,12 @@
 """Lessons 08 to 10 as Databricks runs them: from a Git folder, and as notebooks that run alone."""
 
+import ast
 import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
@@ -117,14 +120,15 @@ def compare(book: NotebookNode, lessons: list[Path]) -> int:
     return len(kept)
 
 
-@pytest.mark.parametrize(
+# Most of their time is Spark's. That the helpers of the others are complete, a test of its own sees.
+SHORT_AND_WHOLE = pytest.mark.parametrize(
     ("lessons", "most_of_them"),
-    [
-        (LESSONS[:1], 7),
-        pytest.param(LESSONS, 35, marks=pytest.mark.soak),
-    ],  # the next test runs all three, too
+    [(LESSONS[:1], 7), pytest.param(LESSONS, 35, marks=pytest.mark.soak)],
     ids=["the first", "all"],
 )
+
+
+@SHORT_AND_WHOLE
 def test_from_a_git_folder_whatever_the_working_folder_is(
     empty: Path, monkeypatch: pytest.MonkeyPatch, lessons: list[Path], most_of_them: int
 ) -> None:
@@ -134,20 +138,38 @@ def test_from_a_git_folder_whatever_the_working_folder_is(
     assert compare(book, lessons) > most_of_them
 
 
-def test_alone_in_an_empty_folder_of_a_workspace(empty: Path, tmp_path: Path) -> None:
+@SHORT_AND_WHOLE
+def test_alone_in_an_empty_folder_of_a_workspace(
+    empty: Path, tmp_path: Path, lessons: list[Path], most_of_them: int
+) -> None:
     single.main([str(empty)])
     assert sorted(path.name for path in empty.iterdir()) == [path.name for path in LESSONS]
     raw = tmp_path / "uploaded"
     shutil.copytree(ROOT / "data_samples" / "topics", raw)
-    book = together([nbformat.read(empty / path.name, as_version=4) for path in LESSONS])
+    book = together([nbformat.read(empty / path.name, as_version=4) for path in lessons])
     setup = WORKSPACE.format(volumes=str(tmp_path / "Volumes"), raw=str(raw))
     book.cells.insert(2, nbformat.v4.new_code_cell(setup))
     book.cells.append(nbformat.v4.new_code_cell(PROOF))
     run(book, empty)
-    assert compare(book, LESSONS) > 35
+    assert compare(book, lessons) > most_of_them
     (volume,) = (tmp_path / "Volumes" / "spark_catalog" / "default").iterdir()
     assert re.fullmatch(r"[a-z0-9]{6,16}_files", volume.name) and "0a1b2c3d4e5f" not in volume.name
     assert len(list(volume.glob("topics/*/*/partition=0/*.json.gz"))) == 9
+
+
+def test_every_import_of_a_single_notebook_is_inside_it(empty: Path) -> None:
+    single.main([str(empty)])
+    proof = "assert all(module.__file__.startswith(str(Path.cwd())) for name, module in sys.modules.items() "
+    proof += "if name.split('.')[0] == 'helpers')"
+    for path in LESSONS:
+        book = nbformat.read(empty / path.name, as_version=4)
+        helpers, *others = [cell.source for cell in book.cells if cell.cell_type == "code"]
+        statements = [node for source in others for node in ast.parse(source).body]
+        imports = [ast.unparse(node) for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert any(line.startswith("from helpers import") for line in imports)
+        program = [sys.executable, "-c", "\n".join([helpers, *imports, proof])]
+        done = subprocess.run(program, cwd=empty, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{path.stem}: {done.stderr[-1500:]}"
 
 
 def test_the_single_notebooks_are_readable_and_hold_no_more_than_they_need(tmp_path: Path) -> None:

@@ -260,19 +260,11 @@ def test_growth_is_the_rows_before_and_after_each_of_the_newest_commits(spark: A
     assert grown.to_list() == [1, 2, 2] and grown.index[0] == 0
 
 
-def test_on_databricks_the_lesson_drops_its_tables_and_checkpoints(
-    spark: Any, cloud: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scratch_tables_are_emptied_and_the_streams_own_are_left(spark: Any, cloud: Settings) -> None:
+    write(spark, cloud, [numbered([user(1, 30)], 0)])
     scratch = cloud.table("user", "append_1")
     delta.create_table(spark.range(3), scratch)
     spark.sql(f"INSERT INTO {scratch} VALUES (1), (2)")
-    assert len(stream_to_delta.clean_up(spark, cloud, scratch)) == 6
-    assert spark.read.table(scratch).isEmpty()
-
-    dropped: list[str] = []
-    notes = Path(cloud.checkpoint("pin_stream"))
-    notes.mkdir(parents=True)
-    monkeypatch.setattr(stream_to_delta, "in_databricks", lambda: True)
-    left = stream_to_delta.clean_up(SimpleNamespace(sql=dropped.append), cloud, scratch)  # type: ignore[arg-type]
-    assert left == [] and not notes.exists() and len(dropped) == 7
-    assert all(statement.startswith("DROP TABLE IF EXISTS") for statement in dropped)
+    left = stream_to_delta.clean_up(spark, cloud, scratch)
+    assert len(left) == 6 and spark.read.table(scratch).isEmpty()
+    assert spark.read.table(cloud.table("user", "stream")).count() == 1
