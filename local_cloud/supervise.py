@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import requests
 
 from helpers.environment import local
 from local_cloud.part import Part
@@ -96,6 +97,23 @@ def check_listeners(state: State, ports: Iterable[int]) -> None:
                 )
 
 
+def ask(state: State, name: str, method: str, path: str, **sent: Any) -> tuple[int, Any]:
+    """Status and JSON of one request with a secret in it to a part, sent only while that part has its port.
+
+    An answer that is no JSON is the value of `message`. ConnectionError and Stop as from `check_listeners`;
+    what `requests` raises is an OSError too.
+    """
+    port = state.port(name)
+    check_listeners(state, [port])
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy, and no password from .netrc
+        answer = session.request(method, f"http://127.0.0.1:{port}{path}", **sent)
+    try:
+        return answer.status_code, json.loads(answer.text or "{}")
+    except ValueError:
+        return answer.status_code, {"message": answer.text[:500]}
+
+
 def _listeners(port: int) -> set[int | None]:
     """The processes that listen on a port; None for one that only another user may see."""
     try:
@@ -123,8 +141,7 @@ def launch(state: State, parts: list[Part]) -> None:
     write_private(state.path("supervisord.conf"), _configuration(state, parts))
     state.path("logs").mkdir(mode=0o700, exist_ok=True)
     # The reader's own Spark is not ours: SPARK_REMOTE alone would keep the server from starting.
-    spark = ("SPARK_", "PYSPARK_")
-    environment = {name: value for name, value in local(os.environ).items() if not name.startswith(spark)}
+    environment = {n: v for n, v in local(os.environ).items() if not n.startswith(("SPARK_", "PYSPARK_"))}
     environment |= {"LOCAL_CLOUD_HOME": str(state.home), MARK: "supervisord", "PYTHONUNBUFFERED": "1"}
     environment["SPT_NOENV"] = "1"  # Airflow's processes set a title: it shall not replace their mark
     done = subprocess.run(

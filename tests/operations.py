@@ -27,6 +27,9 @@ ANSWERED = {
 }
 # Where an operation differs from the rest of its service.
 SINGLE = {
+    ("kafka", "ListKafkaVersions"): "the door before the emulator",
+    ("kafka", "CreateCluster"): f"{EMULATED}, once the door before it has checked version and size",
+    ("kafka", "RebootBroker"): "the door before the emulator, which restarts the real Kafka",
     ("ssm", "GetParameter"): PASSED.format("`control`"),
     ("apigateway", "CreateDeployment"): PASSED.format("`gateway`, which keeps a snapshot and serves it"),
 }

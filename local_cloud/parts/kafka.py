@@ -2,6 +2,7 @@
 
 import base64
 import functools
+import json
 import logging
 import os
 import subprocess
@@ -131,14 +132,11 @@ def part(state: State) -> Part:
 
 
 def as_properties(settings: dict[str, str]) -> str:
-    """The text of a Java properties file, in which a backslash starts an escape and only Latin-1 is read."""
-    return "".join(f"{name}={_escaped(value)}\n" for name, value in settings.items())
+    """The text of a Java properties file: a backslash starts an escape there, and only Latin-1 is read.
 
-
-def _escaped(value: str) -> str:
-    """A value with a backslash doubled, and each UTF-16 unit beyond ASCII as \\uXXXX."""
-    units = memoryview(value.replace("\\", "\\\\").encode("utf-16-le")).cast("H")
-    return "".join(chr(unit) if unit < 128 else f"\\u{unit:04x}" for unit in units)
+    JSON's escapes of a text are a properties file's too.
+    """
+    return "".join(f"{name}={json.dumps(value)[1:-1]}\n" for name, value in settings.items())
 
 
 def format_storage(state: State) -> None:

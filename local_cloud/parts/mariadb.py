@@ -61,11 +61,9 @@ def artifact(system: str, processor: str) -> Path:
     lacking = [library for library in libraries if not Path(library).exists()]
     if name and not lacking:
         return JVM / name / "pom.xml"
-    why = (
-        f"the ready-made one needs {' and '.join(lacking)}"
-        if lacking
-        else "none is ready-made for this machine"
-    )
+    why = "none is ready-made for this machine"
+    if lacking:
+        why = f"the ready-made one needs {' and '.join(lacking)}"
     raise tools.ToolError(
         f"No MariaDB server is on PATH, and {why} ({system}, {processor}). "
         "Install one (macOS: brew install mariadb; Debian: apt-get install mariadb-server-core)."

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+OWN_USER = "the reader's own user"
 PROBES = Path(__file__).with_name("probes")
 PYTHONS = (os.path.realpath(sys.executable), "/usr/bin/python3", "/usr/local/bin/python3")
 
@@ -51,7 +52,7 @@ class Stranger:
     def who(self) -> str:
         """As whom the probes ran."""
         if self.user is None:
-            return f"the reader's own user, without the reader's secrets, because {self.why_not}"
+            return f"{OWN_USER}, without the reader's secrets, because {self.why_not}"
         return f"a second user, number {self.user}, without any right"
 
     def try_all(self, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:

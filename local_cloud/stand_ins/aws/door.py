@@ -42,9 +42,7 @@ class Door:
         if scope["type"] == "http":
             try:
                 body = await self.checked(scope, receive)
-                call, ours = (scope["method"], scope["path"], body), None
-                if scope["path"].startswith("/v1/"):
-                    ours = await asyncio.to_thread(self.own, *call)
+                ours = await self.own(scope["method"], scope["path"], body)
             except AwsError as refused:
                 is_json = any(name == b"x-amz-target" for name, _ in scope["headers"])
                 is_json = is_json or scope["path"].startswith("/v1/clusters")
@@ -54,13 +52,15 @@ class Door:
             receive = Once(body, receive)
         await self.inside(scope, receive, send)
 
-    def own(self, method: str, path: str, body: bytes) -> bytes | None:
+    async def own(self, method: str, path: str, body: bytes) -> bytes | None:
         """What the emulator cannot answer, or not refuse; None for all that it can."""
         if (method, path) == CREATE_CLUSTER:
             msk.check_cluster(body)
         if path == "/v1/kafka-versions":
             return msk.versions()
-        return msk.reboot(self.state, path, body) if method == "PUT" else None
+        if method == "PUT" and (asked := msk.REBOOT.fullmatch(path)):
+            return await asyncio.to_thread(msk.reboot, self.state, asked[1], body)
+        return None
 
     async def checked(self, scope: Scope, receive: Callable) -> bytes:
         """The body of a request that is signed; AwsError for any other. It is kept once, in one piece."""

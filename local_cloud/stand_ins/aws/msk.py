@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
@@ -32,31 +31,25 @@ def check_cluster(body: bytes) -> None:
     """AwsError for a CreateCluster with a version that is not on offer, or on brokers that do not take it."""
     try:
         asked = json.loads(body)
-        version, size = (
-            asked.get("kafkaVersion"),
-            str(asked.get("brokerNodeGroupInfo", {}).get("instanceType")),
-        )
+        version, size = asked.get("kafkaVersion"), asked.get("brokerNodeGroupInfo", {}).get("instanceType")
     except (ValueError, AttributeError):
         raise AwsError("BadRequestException", "The request is not valid JSON of a cluster") from None
     active = [one for one, status in VERSIONS.items() if status == "ACTIVE"]
     if version not in active:
         said = f"Unsupported KafkaVersion [{version}]. Valid values: [{', '.join(active)}]"
         raise AwsError("BadRequestException", said)
-    express = size.startswith("express.")
+    express = str(size).startswith("express.")
     if (size == "kafka.t3.small" and ".kraft" in version) or (version == EXPRESS_ONLY and not express):
         raise AwsError("BadRequestException", f"Unsupported InstanceType specified with {version}: {size}")
 
 
-def reboot(state: State, path: str, body: bytes) -> bytes | None:
-    """The answer of RebootBroker, after which the one real broker stops and starts; None for other calls.
+def reboot(state: State, arn: str, body: bytes) -> bytes:
+    """The answer of RebootBroker, after which the one real broker stops and starts.
 
     AwsError for a cluster or a broker that is not there.
     """
-    asked = REBOOT.fullmatch(unquote(path))
-    if not asked:
-        return None
     try:
-        info = client(state, "kafka").describe_cluster(ClusterArn=asked[1])["ClusterInfo"]
+        info = client(state, "kafka").describe_cluster(ClusterArn=arn)["ClusterInfo"]
     except ClientError as error:
         said, status = error.response["Error"], error.response["ResponseMetadata"]["HTTPStatusCode"]
         raise AwsError(said["Code"], said["Message"], status) from None
@@ -64,12 +57,12 @@ def reboot(state: State, path: str, body: bytes) -> bytes | None:
     try:
         brokers = json.loads(body)["brokerIds"]
     except (ValueError, KeyError, TypeError):
-        brokers = []
-    if len(brokers) != 1 or brokers[0] not in known:
+        brokers = None
+    if brokers not in [[one] for one in known]:
         raise AwsError("BadRequestException", f"brokerIds: one of {', '.join(known)} expected")
     threading.Thread(target=restart, args=(state,)).start()
-    operation = asked[1].replace(":cluster/", ":cluster-operation/") + "/reboot"
-    return json.dumps({"clusterArn": asked[1], "clusterOperationArn": operation}).encode()
+    operation = arn.replace(":cluster/", ":cluster-operation/") + "/reboot"
+    return json.dumps({"clusterArn": arn, "clusterOperationArn": operation}).encode()
 
 
 def restart(state: State) -> None:

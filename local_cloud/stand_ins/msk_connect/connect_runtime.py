@@ -1,11 +1,8 @@
 """The real Kafka Connect runtime's REST interface, as far as the MSK Connect stand-in drives it."""
 
-import json
 import time
 from typing import Any
 from urllib.parse import quote
-
-import requests
 
 from local_cloud import supervise
 from local_cloud.parts.connect import REST_USER
@@ -78,31 +75,20 @@ class Runtime:
             time.sleep(0.1)
 
     def _call(self, method: str, path: str, body: Any = None, seconds: float = 30) -> tuple[int, Any]:
-        login, port = (REST_USER, self.cloud.secret("connect_rest")), self.cloud.port("connect")
+        sent = {"json": body, "auth": (REST_USER, self.cloud.secret("connect_rest")), "timeout": seconds}
         until = time.monotonic() + seconds
         while True:
             try:
-                supervise.check_listeners(self.cloud, [port])  # while Connect restarts, another may listen
-                sent = requests.Request(method, f"http://127.0.0.1:{port}{path}", json=body, auth=login)
-                with requests.Session() as session:
-                    session.trust_env = False  # no proxy, and no password from .netrc
-                    answer = session.send(sent.prepare(), timeout=seconds)
+                code, answer = supervise.ask(self.cloud, "connect", method, path, **sent)
             except (OSError, Stop) as error:
                 raise RuntimeProblem(f"Kafka Connect does not answer: {error}") from None
             # 409: a rebalance is under way; 500 while the worker has only just begun.
-            if answer.status_code not in (409, 500, 503) or time.monotonic() > until:
+            if code not in (409, 500, 503) or time.monotonic() > until:
                 break
             time.sleep(0.3)
-        if answer.status_code in (401, 403, 409, 503):
-            raise RuntimeProblem(f"Kafka Connect answers {answer.status_code}: {answer.text[:300]}")
-        return answer.status_code, _json(answer.text)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text or "{}")
-    except ValueError:
-        return {"message": text[:300]}
+        if code in (401, 403, 409, 503):
+            raise RuntimeProblem(f"Kafka Connect answers {code}: {answer.get('message', '')[:300]}")
+        return code, answer
 
 
 def _reason(trace: str) -> str:

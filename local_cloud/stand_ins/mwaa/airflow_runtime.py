@@ -7,8 +7,6 @@ import sys
 import time
 from typing import Any
 
-import requests
-
 from local_cloud import supervise
 from local_cloud.parts import airflow
 from local_cloud.parts.aws import client
@@ -96,17 +94,5 @@ class Runtime:
         return str(self._request("POST", "/auth/token", body)[1]["access_token"])
 
     def _request(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        supervise.check_listeners(self.state, [self.state.port("airflow")])  # no secret for another program
         headers = {"Accept": "application/json", "Authorization": f"Bearer {self.token}"}
-        sent = requests.Request(method, airflow.url(self.state) + path, headers, json=body)
-        with requests.Session() as session:
-            session.trust_env = False  # no proxy, and no password from .netrc
-            answer = session.send(sent.prepare(), timeout=30)
-        return answer.status_code, _json(answer.text)
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text or "{}")
-    except ValueError:
-        return {"detail": text[:500]}
+        return supervise.ask(self.state, "airflow", method, path, json=body, headers=headers, timeout=30)
