@@ -29,12 +29,12 @@ with open(site.getsitepackages()[0] + "/pinterest_pipeline.pth", "w") as file:
 endef
 export LINK
 
-# $(call install,FILE,FOLDER,OPTIONS): have this environment, and in it what FILE names, each checked by its hash.
+# $(call install,FILE,FOLDER): have this environment, and in it what FILE names, each checked by its hash.
 define install
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found. Install one (Debian: apt-get install python3-venv; macOS: brew install python@3.11), or say: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "  Python packages: installing those of $(1) into $(2) ($$($(PYTHON) --version))"
 	@test -x $(2)/bin/python || $(PYTHON) -m venv $(2)
-	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(2)/bin/python $(LOCKED) $(1); else $(2)/bin/python -m pip install --quiet --disable-pip-version-check $(3) $(LOCKED) $(1); fi
+	@if command -v uv >/dev/null 2>&1; then uv pip install --quiet --python $(2)/bin/python $(LOCKED) $(1); else $(2)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(LOCKED) $(1); fi
 	@$(2)/bin/python -c "$$LINK"
 endef
 
@@ -44,7 +44,7 @@ endef
 
 # Lessons 08 to 10 on files: without the local cloud, half of the packages is enough.
 .venv/lessons: requirements.txt requirements-lessons.lock
-	$(call install,requirements-lessons.lock,.venv,--no-compile)
+	$(call install,requirements-lessons.lock,.venv)
 	@touch $@
 
 pins:  ## write constraints.txt and the lock files anew (needs uv)
@@ -120,7 +120,7 @@ bench: no-aws setup  ## measure speed and memory; writes benchmarks/results.json
 
 $(BOOK)/ready: book/requirements.txt book/requirements.lock
 	@mkdir -p -m 700 .local
-	$(call install,book/requirements.lock,$(BOOK),--no-compile)
+	$(call install,book/requirements.lock,$(BOOK))
 	@touch $@
 
 book: $(BOOK)/ready  ## the lessons as a site with search, in .local/book

@@ -155,16 +155,6 @@ def growth(spark: SparkSession, target: str, commits: int) -> "pd.Series":
     return pd.Series([before, *(before + inserted.cumsum())], [0.0, *index])
 
 
-def clean_up(spark: SparkSession, cloud: Settings, *scratch: str) -> list[str]:
-    """Empty the scratch tables; returns the stream's own tables, which stay for lesson 15.
-
-    Lesson 17 takes all of them away: with the bucket, or from the workspace.
-    """
-    for target in scratch:
-        spark.sql(f"DELETE FROM {target}")
-    return [cloud.table(table, kind) for table in CLEAN for kind in ("stream", "stream_quarantine")]
-
-
 def start_over(spark: SparkSession, cloud: Settings, table: str) -> None:
     """Forget what a table's query has read, and empty its tables in the columns of today's rules.
 

@@ -58,10 +58,8 @@ def test_the_books_of_the_batch_are_those_of_lesson_15() -> None:
 def test_the_books_of_the_streams_are_those_of_lesson_15() -> None:
     rows = books("stream")
     assert set(rows) == {"pin", "geo", "user"}
-    for table, (sent, in_stream, posts) in rows.items():
-        # Lesson 14 asserts that what was sent is in the stream.
-        _, logged, clean, *_ = counted()[f"{table}, stream"]
-        assert (sent, in_stream, posts) == (logged, logged, clean)
+    for table, counts in rows.items():
+        assert counted()[f"{table}, stream"][:3] == counts
 
 
 def posts(folder: str) -> int:

@@ -25,6 +25,7 @@ def test_every_row_has_its_region_date_and_source(name: str) -> None:
     assert set(table["region"]) == {"us-east-1"}
     assert all(re.fullmatch(r"20\d\d-[01]\d", date) for date in table["date"])
     assert all(source.startswith("https://") for source in table["source"])
+    assert set(table["checked"]) <= {"AWS", "elsewhere", "no"}
 
 
 def test_no_row_is_there_twice() -> None:

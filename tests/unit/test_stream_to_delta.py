@@ -258,13 +258,3 @@ def test_growth_is_the_rows_before_and_after_each_of_the_newest_commits(spark: A
     write(spark, cloud, [numbered([user(ind, age)], place) for place, (ind, age) in enumerate(ages)])
     grown = stream_to_delta.growth(spark, cloud.table("user", "stream"), commits=2)
     assert grown.to_list() == [1, 2, 2] and grown.index[0] == 0
-
-
-def test_the_scratch_tables_are_emptied_and_the_streams_own_are_left(spark: Any, cloud: Settings) -> None:
-    write(spark, cloud, [numbered([user(1, 30)], 0)])
-    scratch = cloud.table("user", "append_1")
-    delta.create_table(spark.range(3), scratch)
-    spark.sql(f"INSERT INTO {scratch} VALUES (1), (2)")
-    left = stream_to_delta.clean_up(spark, cloud, scratch)
-    assert len(left) == 6 and spark.read.table(scratch).isEmpty()
-    assert spark.read.table(cloud.table("user", "stream")).count() == 1
