@@ -42,10 +42,10 @@ def start(writer: Any, tries: int = TRIES) -> StreamingQuery:
 
 
 def _is_ready(query: StreamingQuery) -> bool:
-    """True when a query has begun its work; raises what it died of, if it did."""
+    """True when a query has its first offsets, which a Python worker gets; raises what it died of."""
     if error := query.exception():
         raise error
-    return "Initializing" not in query.status["message"]
+    return not query.status["message"].startswith(("Initializing", "Getting offsets"))
 
 
 def into_tables(cloud: Settings, table: str) -> Callable[[DataFrame, int], None]:

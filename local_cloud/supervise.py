@@ -136,18 +136,22 @@ def _is_ours(state: State, pid: int | None) -> bool:
         return True
 
 
+def surroundings(state: State, mark: str) -> dict[str, str]:
+    """What a program of the cloud sees: this environment without the reader's own AWS and Spark."""
+    # The reader's own Spark is not ours: SPARK_REMOTE alone would keep the server from starting.
+    kept = {n: v for n, v in local(os.environ).items() if not n.startswith(("SPARK_", "PYSPARK_"))}
+    return kept | {"LOCAL_CLOUD_HOME": str(state.home), MARK: mark}
+
+
 def launch(state: State, parts: list[Part]) -> None:
     """Start supervisord with every part known and none started."""
     write_private(state.path("supervisord.conf"), _configuration(state, parts))
     state.path("logs").mkdir(mode=0o700, exist_ok=True)
-    # The reader's own Spark is not ours: SPARK_REMOTE alone would keep the server from starting.
-    environment = {n: v for n, v in local(os.environ).items() if not n.startswith(("SPARK_", "PYSPARK_"))}
-    environment |= {"LOCAL_CLOUD_HOME": str(state.home), MARK: "supervisord", "PYTHONUNBUFFERED": "1"}
-    environment["SPT_NOENV"] = "1"  # Airflow's processes set a title: it shall not replace their mark
+    # SPT_NOENV: Airflow's processes set a title, which shall not replace their mark.
     done = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(state.path("supervisord.conf"))],
         cwd=state.home,
-        env=environment,
+        env=surroundings(state, "supervisord") | {"PYTHONUNBUFFERED": "1", "SPT_NOENV": "1"},
         capture_output=True,
         text=True,
         check=False,

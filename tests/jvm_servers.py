@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import time
@@ -14,7 +13,7 @@ from local_cloud.identity import write_identities
 from local_cloud.part import Part
 from local_cloud.parts import aws, connect, kafka
 from local_cloud.state import PORTS, State, free_port, write_private
-from local_cloud.supervise import MARK
+from local_cloud.supervise import surroundings
 
 
 class Server:
@@ -30,8 +29,7 @@ class Server:
             self.part.before()
         log = self.state.log(self.part.name)
         log.parent.mkdir(parents=True, exist_ok=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        environment |= {"LOCAL_CLOUD_HOME": str(self.state.home), MARK: self.part.name, **self.part.env}
+        environment = surroundings(self.state, self.part.name) | self.part.env
         with log.open("ab") as out:
             self.process = subprocess.Popen(
                 self.part.command, env=environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL

@@ -185,14 +185,14 @@ def test_an_older_delivery_does_not_replace_a_newer_one(spark: Any, cloud: Setti
 
 
 class Query:
-    """A query as `writer.start()` gives it; `error` is what it died of."""
+    """A query as `writer.start()` gives it; `error` is what it dies of while it gets its first offsets."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.messages = ["Initializing sources", "Processing new data"]
+        self.messages = ["Initializing sources", "Getting offsets from the source", "Processing new data"]
 
     def exception(self) -> Exception | None:
-        return self.error
+        return self.error if len(self.messages) == 1 else None
 
     @property
     def status(self) -> dict[str, str]:
