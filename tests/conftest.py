@@ -68,8 +68,16 @@ def source_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """The longest file first, so that no process plays it alone in the end."""
-    items.sort(key=lambda item: "series" not in item.path.parts)
+    """The longest files first, so that no process plays one alone in the end: the series, then Spark's."""
+    slow = {item.path for item in items if "spark" in item.fixturenames}
+    short = ("style", "unit")
+    items.sort(
+        key=lambda item: (
+            "series" not in item.path.parts,
+            item.path not in slow,
+            item.path.parent.name in short,
+        )
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -12,7 +12,7 @@ from local_cloud.parts import aws, spark
 from local_cloud.state import ROOT, State
 from tests.jvm_servers import new_state, running, s3_emulator
 
-MERGES = 4  # of each writer
+MERGES = 3  # of each writer
 BUCKET = "two-writers"
 # Starts a session, waits for the other one, merges a row of its own again and again, waits, counts.
 WRITER = """
