@@ -243,7 +243,8 @@ def test_a_malformed_body_is_a_bad_request_and_nothing_is_sent(cloud, proxy, str
 
 
 @pytest.mark.parametrize(
-    "records", [[], {}, "text", 7, None, [{}], [1], [{"data": "d", "partition-key": ""}]]
+    "records",
+    [[], {}, "text", 7, None, [{}], [1], *([{"data": "d", "partition-key": key}] for key in ("", None))],
 )
 def test_records_of_a_wrong_shape_are_refused_by_kinesis(cloud, proxy, stream, records):
     status, got = proxy.call("PUT", f"/streams/{stream}/records", {"records": records})

@@ -144,7 +144,7 @@ def problems(shape: Any, value: Any, path: str = "") -> Iterator[str]:
         inside = f"{path}.{name[0].lower()}{name[1:]}".lstrip(".")
         if value.get(name) is not None:
             yield from problems(member, value[name], inside)
-        elif name in shape.required_members:
+        elif name in (*shape.required_members, "PartitionKey"):  # as streams of the default strategy want it
             yield f"Value null at '{inside}' failed to satisfy constraint: Member must not be null"
     for number, one in enumerate(value if kind == "list" else (), 1):
         yield from problems(shape.member, one, f"{path}.{number}.member")
