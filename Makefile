@@ -8,7 +8,7 @@ LESSONS := $(PY) -m runner.lessons
 BOOK := .local/tools/book
 PYTEST := $(PY) -m pytest
 TEST_HOME := $(CURDIR)/.local/test
-IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME=$(TEST_HOME)
+IN_TEST := env -u RAW_PATH -u PIPELINE_USER PIPELINE_TARGET=local LOCAL_CLOUD_HOME="$(TEST_HOME)"
 LOCKED := --require-hashes --no-deps -r
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-annotate
 TWO_FILES := -n 2 --dist loadfile --no-loadscope-reorder

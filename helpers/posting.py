@@ -69,7 +69,7 @@ class Outcome:
 
 
 def _iso(value: object) -> str:
-    if isinstance(value, date):  # a datetime is a date too
+    if isinstance(value, date) and type(value).__name__ != "NaTType":  # pandas' NaT is a date, too
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no JSON form here: convert it first")
 

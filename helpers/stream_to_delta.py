@@ -144,11 +144,11 @@ def ages(arrived: Iterable[Mapping[str, Any]], steps: Sequence[Any]) -> "pd.Seri
 
 
 def growth(spark: SparkSession, target: str, commits: int) -> "pd.Series":
-    """Rows of a Delta table before and after each of its newest `commits`, by seconds since the first."""
+    """Rows of a Delta table before and after its newest `commits` by MERGE, by seconds since the first."""
     import pandas as pd
 
-    history: Any = spark.sql(f"DESCRIBE HISTORY {target} LIMIT {commits}").toPandas()
-    history = history.sort_values("version")
+    history: Any = spark.sql(f"DESCRIBE HISTORY {target}").where("operation = 'MERGE'").toPandas()
+    history = history.sort_values("version").tail(commits)
     inserted = history["operationMetrics"].map(lambda metrics: int(metrics.get("numTargetRowsInserted", 0)))
     before = spark.read.table(target).count() - inserted.sum()
     index = (history["timestamp"] - history["timestamp"].min()).dt.total_seconds()

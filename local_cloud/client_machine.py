@@ -53,6 +53,7 @@ if [ -n "$bootstrap" ] && [ -r "$config" ]; then
   if [ "$protocol" != SASL_PLAINTEXT ]; then
     refuse "$config: security.protocol=$protocol; the brokers take SASL_PLAINTEXT here, SASL_SSL on MSK."
   fi
+  ! grep -q '^[^#]*awsRoleArn' "$config" || refuse "$config: awsRoleArn works on MSK only, not here."
 fi
 """
 START = """archive="{archive}"

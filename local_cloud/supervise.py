@@ -255,10 +255,9 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
     for part in parts:
         environment = {**part.env, MARK: part.name, "LOCAL_CLOUD_HOME": str(state.home)}
         pairs = ",".join(f"{key}={_quoted(value)}" for key, value in environment.items())
-        command = " ".join(_quoted(word) if " " in word else word.replace("%", "%%") for word in part.command)
         sections.append(
             f"""[program:{part.name}]
-command={command}
+command={" ".join(map(_quoted, part.command))}
 environment={pairs}
 directory={part.folder or state.home}
 priority={rank[part.name]}

@@ -22,7 +22,7 @@ from tests.security.stranger import OWN_USER, Stranger
 
 KINDS = ("MariaDB", "Kafka", "AWS ports", "signatures", "Connect", "Databricks", "Airflow", "REST proxy")
 KINDS += ("web page", "odd paths", "odd S3 keys", "role names", "addresses", "unnamed ports", "files")
-KINDS += ("processes", "logs")
+KINDS += ("processes", "logs", "Spark Connect")
 KEY_LINE = re.compile(r"[A-Z0-9]{20}=[0-9a-f]{40}:[\w+=,.@-]{1,64}")
 MARKER = "left-its-place-by-a-path-trick"
 

@@ -117,5 +117,14 @@ def test_another_security_protocol_is_refused_at_once_and_the_right_one_named(to
     assert "client.properties: security.protocol=" in done.stderr and "SASL_PLAINTEXT here" in done.stderr
 
 
+def test_session_tokens_are_refused_at_once(tool):
+    jaas = 'IAMLoginModule required awsRoleArn="arn:aws:iam::1:role/a";'
+    (tool.folder / "client.properties").write_text(
+        f"security.protocol=SASL_PLAINTEXT\nsasl.jaas.config={jaas}\n"
+    )
+    done = tool(f"kafka-topics.sh {SERVER} --command-config client.properties --list")
+    assert (done.returncode, done.stdout) == (1, "") and "awsRoleArn" in done.stderr
+
+
 def test_a_settings_file_that_is_not_there_is_the_tools_own_error(tool):
     assert tool(f"kafka-topics.sh {SERVER} --command-config none --list").stdout.startswith("ran ")

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from helpers import posting
@@ -48,7 +49,7 @@ def test_payload_has_key_and_value_of_each_row() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [Decimal("1.5"), b"raw", {1, 2}, object()], ids=lambda value: type(value).__name__
+    "value", [Decimal("1.5"), b"raw", {1, 2}, object(), pd.NaT], ids=lambda value: type(value).__name__
 )
 def test_unknown_type_raises(value: Any) -> None:
     with pytest.raises(TypeError, match=type(value).__name__):

@@ -76,6 +76,7 @@ def test_keys_come_from_the_environment_never_from_a_file(
 ) -> None:
     aws = {"AWS_SECRET_ACCESS_KEY": "do-not-show", "AWS_ENDPOINT_URL": "http://127.0.0.1:4566"}
     told = local_spark.configuration(tmp_path, 1, {**aws, "AWS_REGION": "us-east-1"})
+    assert told["spark.authenticate"] == "true"
     assert "do-not-show" not in str(told)
     assert told["spark.hadoop.fs.s3a.endpoint"] == "http://127.0.0.1:4566"
     assert told["spark.hadoop.fs.s3a.endpoint.region"] == "us-east-1"

@@ -256,5 +256,6 @@ def test_ages_end_with_the_micro_batch_and_count_the_newest_records_only() -> No
 def test_growth_is_the_rows_before_and_after_each_of_the_newest_commits(spark: Any, cloud: Settings) -> None:
     ages = ((1, 30), (2, 40), (1, 50))
     write(spark, cloud, [numbered([user(ind, age)], place) for place, (ind, age) in enumerate(ages)])
+    spark.sql(f"OPTIMIZE {cloud.table('user', 'stream')}")  # a commit that is no micro-batch
     grown = stream_to_delta.growth(spark, cloud.table("user", "stream"), commits=2)
     assert grown.to_list() == [1, 2, 2] and grown.index[0] == 0
