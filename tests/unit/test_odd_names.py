@@ -1,14 +1,17 @@
 """Names that no file and no program can have are refused, and what comes after them goes on."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from local_cloud.stand_ins.databricks.jobs import Refusal, Workspace
+from local_cloud.stand_ins.databricks.runs import DONE, Runs
 from local_cloud.stand_ins.http import AwsError
 from local_cloud.stand_ins.mwaa import airflow_runtime
-from local_cloud.stand_ins.ssm.service import RunCommand
+from local_cloud.stand_ins.ssm.service import Invocation, RunCommand
 from local_cloud.state import State
+from tests.jvm_servers import new_state
 
 
 class Bucket:
@@ -55,3 +58,22 @@ def test_a_notebook_path_with_a_nul_is_refused():
     task = {"task_key": "a", "notebook_task": {"notebook_path": "/Shared/a\0b"}}
     with pytest.raises(Refusal, match="NUL"):
         Workspace.submit(None, {"tasks": [task]})  # type: ignore[arg-type]  # refused before anything is kept
+
+
+def test_a_command_that_no_program_can_be_given_has_failed(tmp_path):
+    one = Invocation("c", "i-1", "", "role", "echo \ud800", str(tmp_path), 10)
+    RunCommand(new_state(tmp_path / "state"))._run(one)
+    assert one.status == "Failed" and one.ended and "surrogates" in one.err
+
+
+def test_a_run_of_a_path_that_no_file_can_have_has_failed(tmp_path):
+    runs = Runs(tmp_path / "runs", {"/Shared": tmp_path})
+
+    async def ended(path: str) -> Any:
+        wanted = {"name": "a run", "key": "a", "path": path, "parameters": {}, "seconds": 0, "token": ""}
+        run = runs.submit(wanted)
+        await runs.tasks[run["run_id"]]
+        return run
+
+    for path in (f"/Shared/{'a' * 300}", "/Shared/a\ud800"):
+        assert asyncio.run(ended(path))["life"] in DONE

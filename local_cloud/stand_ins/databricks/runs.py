@@ -86,6 +86,8 @@ class Runs:
         except TimeoutError:
             run["stopped"] = True
             self.finish(run, "TERMINATED", "TIMEDOUT", f"Run timed out after {run['seconds']} seconds")
+        except (OSError, ValueError) as error:  # a path that no file, a parameter that no program can have
+            self.finish(run, "INTERNAL_ERROR", "FAILED", str(error))
         except asyncio.CancelledError:
             if run["stopped"]:  # else the server ends: the next one will find the run unfinished and say so
                 self.finish(run, "TERMINATED", "CANCELED", "Run cancelled")

@@ -196,7 +196,7 @@ class RunCommand:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a letter that no program can be given
             one.err, one.code, one.status, one.ended = str(error), 1, "Failed", time.time()
             return
         self.running[process.pid] = process
