@@ -59,10 +59,15 @@ def test_actions_are_pinned_by_commit_with_their_version_beside(path: Path) -> N
         assert re.match(r"# v\d+\.\d+\.\d+$", action[3] or ""), action[0]
 
 
-def test_what_the_client_machine_downloads_from_apache_is_checked() -> None:
+def test_what_the_client_machine_downloads_from_apache_and_amazon_is_checked() -> None:
     notebook = nbformat.read(ROOT / "notebooks" / "03_ec2_kafka_client.ipynb", as_version=4)
     [cell] = [cell.source for cell in notebook.cells if "INSTALL = " in cell.source]
     archives = re.findall(r'^(\w+) = "https://archive\.apache\.org/\S+\.tgz"$', cell, flags=re.MULTILINE)
     assert archives
     assert all(f"{{{archive}}}.sha512" in cell for archive in archives)
     assert cell.count("sha512sum -c") == len(archives)
+    assert re.search(r'^IAM_SUM = "[0-9a-f]{64}"$', cell, flags=re.MULTILINE)
+    script = cell.partition("INSTALL = ")[2]
+    assert (
+        script.index("{IAM_JAR}") < script.index('echo "{IAM_SUM}  ') < script.index("cp kafka/libs/aws-msk")
+    )
