@@ -292,7 +292,8 @@ def table(results: dict) -> str:
         lines.append(
             f"| {what}: clean to tables, Spark's time over DuckDB's, equal cells | {run['clean_ratio']} |"
         )
-    lines.append(f"| memory of everything at its peak | {results['memory_mb']['total'] / 1024:.1f} GiB |")
+    peak = f"{results['memory_mb']['total'] / 1024:.1f} GiB"
+    lines.append(f"| memory of everything at its peak in the batch run, without Airflow | {peak} |")
     if "scale" in results:
         from benchmarks import scale
 
