@@ -22,8 +22,10 @@ ODD = {
     "AWS_PROFILE": "of-another-account",
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
 }
-# A new mount namespace: the /tmp of the machine itself stays as it is.
-NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o noexec tmpfs /tmp && exec "$0" "$@"']
+# A new mount namespace: the /tmp of the machine itself stays as it is. All programs of a test share one folder
+# as their /tmp, as a server and a lesson do.
+MOUNT = "mkdir -p .local/tmp && mount --bind .local/tmp /tmp && mount -o remount,bind,noexec /tmp"
+NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", f'{MOUNT} && exec "$0" "$@"']
 SPARK_ON_FILES = """
 from helpers import cleaning, config, delta, session
 
@@ -74,7 +76,9 @@ def checkout() -> Iterator[Path]:
 def can_mount() -> bool:
     """True where this user may have a /tmp of its own."""
     try:
-        return subprocess.run([*NOEXEC_TMP, "true"], capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run([*NOEXEC_TMP, "true"], cwd=ROOT, capture_output=True, check=False).returncode == 0
+        )
     except FileNotFoundError:
         return False
 
