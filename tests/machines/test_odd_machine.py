@@ -22,8 +22,8 @@ ODD = {
     "AWS_PROFILE": "of-another-account",
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
 }
-# A new mount namespace: the /tmp of the machine itself stays as it is. All programs of a test share one folder
-# as their /tmp, as a server and a lesson do.
+# A new mount namespace: the /tmp of the machine itself stays as it is. All programs of a test share one
+# folder as their /tmp, as a server and a lesson do.
 MOUNT = "mkdir -p .local/tmp && mount --bind .local/tmp /tmp && mount -o remount,bind,noexec /tmp"
 NOEXEC_TMP = ["unshare", "--mount", "sh", "-c", f'{MOUNT} && exec "$0" "$@"']
 SPARK_ON_FILES = """
