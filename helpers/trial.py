@@ -4,7 +4,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import boto3
@@ -68,21 +68,26 @@ def remove(cloud: Settings, made: Trial) -> int:
     return len(list(objects.filter(Prefix=f"topics/{made.topic}/")))
 
 
-def kill_listener(port: int) -> None:
-    """Kill the program of this machine that listens on a port, as a crash would; the local cloud restarts it.
-
-    The signal is SIGKILL, which no program can catch. LookupError when no program of yours listens there.
-    """
+def listener(port: int) -> Any:
+    """Your process that listens on a port of this machine, a psutil.Process; LookupError without one."""
     import psutil
 
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):  # it has just ended, or is somebody else's
             sockets = process.net_connections("tcp")
             if any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in sockets):
-                process.kill()
-                process.wait(timeout=30)
-                return
+                return process
     raise LookupError(f"no server of yours on this machine listens on port {port}")
+
+
+def kill_listener(port: int) -> None:
+    """Kill the program of this machine that listens on a port, as a crash would; the local cloud restarts it.
+
+    The signal is SIGKILL, which no program can catch. LookupError when no program of yours listens there.
+    """
+    process = listener(port)
+    process.kill()
+    process.wait(timeout=30)
 
 
 def kill_server() -> None:

@@ -1,4 +1,4 @@
-"""Every part is killed and paused while posts flow in batch and as a stream: nothing is lost or doubled."""
+"""Parts are killed and paused while posts flow in batch and as a stream: nothing is lost or doubled."""
 
 import json
 from pathlib import Path
