@@ -196,19 +196,21 @@ class Target:
         try:
             with socket.create_connection((self.host, self.port), timeout=5) as connection:
                 connection.sendall(line)
-                connection.shutdown(socket.SHUT_WR)
                 said = b"".join(iter(lambda: connection.recv(65536), b""))
-        except (ConnectionError, TimeoutError) as end:
-            return f"raw: {type(end).__name__}", b""
+        except TimeoutError:
+            return "raw: waits", b""  # for the rest of the request
+        except ConnectionError:
+            return "raw: closed", b""
         return f"raw: {said.split(b' ')[1].decode()[:3] if said.startswith(b'HTTP/') else 'closed'}", said
 
     def note(self, what: str, told: tuple[str, bytes]) -> None:
         """Count an answer; one that says too much, or that blames the server, is kept."""
         status, body = told
         self.answers[status] += 1
-        number = int(status) if status.isdigit() else 0
-        fine = number == 0 or 200 <= number < 300 or number in ITS_FAULT
-        if not fine or any(word.encode() in body for word in LEAKED) or status.startswith("no answer"):
+        word = status.removeprefix("raw: ")
+        number = int(word) if word.isdigit() else 0
+        fine = 200 <= number < 300 or number in ITS_FAULT
+        if not fine or any(word.encode() in body for word in LEAKED):
             self.wrong.append(f"{self.name}: {what[:200]}: {status} {body[:200]!r}")
 
     def try_good(self) -> None:

@@ -18,9 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-import psutil
-
-from helpers import config, records, session, stream_to_delta, trial
+from helpers import config, records, session, stream_to_delta, trial, wait
 from helpers import user_posting_emulation as batch
 from helpers import user_posting_emulation_streaming as stream
 from helpers.lookup import find_api
@@ -28,6 +26,7 @@ from helpers.names import TABLES
 from helpers.posting import KAFKA, ApiFormat, Outcome, Row, Sender
 from local_cloud.parts import all_parts
 from local_cloud.state import State
+from tests import stream_worker
 from tests.stream_tools import KEY
 
 POSTS, RATE = 240, 20.0  # of each way in a round: twelve seconds
@@ -112,18 +111,18 @@ class Trials:
             found["stream", table] = Counter(one.get(KEY[table], -1) for one in sent)
         return found
 
+    def _lesson(self) -> dict[str, Any]:
+        """The functions of lesson 14, on the session that there is now."""
+        cloud, modules = self.cloud, {"stream_to_delta": stream_to_delta, "records": records}
+        return stream_worker.lesson(cloud=cloud, names=cloud.names, spark=session.spark(), **modules)
+
     def follow(self) -> int:
         """Start each query that does not run, from its checkpoint; returns how many."""
-        spark, started = session.spark(), 0
+        lesson, started = self._lesson(), 0
         for table in TABLES:
             if table in self.queries and _runs(self.queries[table]):
                 continue
-            source = spark.readStream.format("kinesis").options(**self.cloud.kinesis_options)
-            source = source.option("streamName", self.cloud.names.stream[table])
-            writer = source.option("initialPosition", "earliest").load().writeStream
-            writer = writer.foreachBatch(stream_to_delta.into_tables(self.cloud, table))
-            writer = writer.option("checkpointLocation", self.cloud.checkpoint(f"{table}_stream"))
-            self.queries[table] = stream_to_delta.start(writer.trigger(processingTime="1 second"))
+            self.queries[table] = lesson["follow"](table, processingTime="1 second")
             started += 1
         return started
 
@@ -161,20 +160,14 @@ class Trials:
         if fault == "killed":
             trial.kill_listener(port)
         else:
-            process = psutil.Process(_listener(port))
+            process = trial.listener(port)
             process.send_signal(signal.SIGSTOP)
             time.sleep(PAUSE)
             process.send_signal(signal.SIGCONT)
         ended = time.monotonic()
-        until = ended + 180
-        while True:
-            try:
-                self.parts[part].ready()
-                return time.monotonic() - ended
-            except Exception:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+        ready = self.parts[part].ready
+        wait.until(lambda: ready() is None, f"{part} to answer again", 180, passing=(Exception,))
+        return time.monotonic() - ended
 
     def compare(self) -> tuple[int, int]:
         """Accepted records that are nowhere, and those that are twice where once is promised."""
@@ -200,15 +193,9 @@ class Trials:
 
     def _not_in_delta(self) -> int:
         """Posts of which the stream's table lacks the latest delivery."""
-        wrong = 0
+        lesson, wrong = self._lesson(), 0
         for table in TABLES:
-            latest: dict[int, str] = {}
-            for record in records.in_stream(self.cloud.names.stream[table]):
-                if record["PartitionKey"].isdecimal():
-                    key, position = int(record["PartitionKey"]), record["SequenceNumber"].zfill(64)
-                    latest[key] = max(position, latest.get(key, ""))
-            rows = session.spark().read.table(self.cloud.table(table, "stream"))
-            held = {row["ind"]: row["_position"] for row in rows.select("ind", "_position").collect()}
+            latest, held = lesson["in_stream"](table), lesson["in_table"](table)
             wrong += sum(held.get(key) != position for key, position in latest.items())
         return wrong
 
@@ -219,17 +206,6 @@ def _runs(query: Any) -> bool:
         return bool(query.isActive)
     except Exception:
         return False
-
-
-def _listener(port: int) -> int:
-    for process in psutil.process_iter():
-        try:
-            sockets = process.net_connections("tcp")
-        except psutil.Error:
-            continue
-        if any(one.laddr.port == port and one.status == psutil.CONN_LISTEN for one in sockets):
-            return process.pid
-    raise LookupError(f"nothing listens on port {port}")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -20,7 +20,7 @@ from tests import lesson_queries
 
 LESSON = Path(__file__).resolve().parents[1] / "notebooks" / "14_stream_to_delta.ipynb"
 Write = Callable[[DataFrame, int], None]
-TAKEN = {"stream_of", "follow", "catch_up", "rows"}
+TAKEN = {"stream_of", "follow", "catch_up", "rows", "in_stream", "in_table"}
 
 
 def lesson(**names: Any) -> dict[str, Any]:

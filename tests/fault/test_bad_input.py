@@ -12,14 +12,15 @@ from pyspark.sql import functions as F
 from helpers import cleaning, quality, stream_to_delta
 from helpers.names import TABLES
 from tests.bad_requests import changed, mangled
+from tests.commands import run
 from tests.stream_tools import KEY, samples
 
 REQUESTS, RECORDS = 10_000, 3_300  # of all doors; of each table
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
-def test_every_request_is_answered_and_no_part_dies(cloud: Path, command: Any, record_property: Any) -> None:
-    done = command(cloud, "tests.bad_requests", "15", str(REQUESTS))
+def test_every_request_is_answered_and_no_part_dies(cloud: Path, record_property: Any) -> None:
+    done = run(cloud, "tests.bad_requests", "15", str(REQUESTS))
     assert done.stdout.strip(), done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])
     lines = [f"{door}: {json.dumps(answers)}" for door, answers in told["answers"].items()]

@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 
+from tests.commands import run
 from tests.faults import FAULTS
 
 SEED = 14
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
 
 
-def test_nothing_is_lost_or_doubled(cloud: Path, command: Any, record_property: Any) -> None:
-    done = command(cloud, "tests.faults", str(SEED), str(len(FAULTS)))
+def test_nothing_is_lost_or_doubled(cloud: Path, record_property: Any) -> None:
+    done = run(cloud, "tests.faults", str(SEED), str(len(FAULTS)))
     assert done.stdout.strip(), done.stderr[-3000:]
     rounds = json.loads(done.stdout.splitlines()[-1])
     head = list(rounds[0])

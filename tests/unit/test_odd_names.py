@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from local_cloud.stand_ins.databricks.jobs import Refusal, Workspace
-from local_cloud.stand_ins.databricks.runs import DONE, Runs
+from local_cloud.stand_ins.databricks.runs import Runs
 from local_cloud.stand_ins.http import AwsError
 from local_cloud.stand_ins.mwaa import airflow_runtime
 from local_cloud.stand_ins.ssm.service import Invocation, RunCommand
@@ -76,4 +76,4 @@ def test_a_run_of_a_path_that_no_file_can_have_has_failed(tmp_path):
         return run
 
     for path in (f"/Shared/{'a' * 300}", "/Shared/a\ud800"):
-        assert asyncio.run(ended(path))["life"] in DONE
+        assert asyncio.run(ended(path))["result"] == "FAILED"

@@ -54,15 +54,8 @@ class Runs:
                 return run
         number = max(self.kept, default=1_000_000) + 3
         run = {**wanted, "run_id": number, "task_run_id": number + 1, "job_id": number + 2}
-        run |= {
-            "pid": 0,
-            "stopped": False,
-            "life": "QUEUED",
-            "result": "",
-            "message": "",
-            "start": now(),
-            "end": 0,
-        }
+        run |= {"pid": 0, "stopped": False, "life": "QUEUED", "result": "", "message": ""}
+        run |= {"start": now(), "end": 0}
         run["page"] = secrets.token_hex(16)  # in the address of the run's page, which asks for no other key
         self.kept[number] = run
         self.save()
