@@ -68,7 +68,7 @@ def source_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """The series first, then Spark's files, short ones last: no process plays a long file alone at the end."""
+    """The series first, then Spark's files, short ones last: no process ends with a long file alone."""
     slow = {item.path for item in items if "spark" in item.fixturenames}
     short = ("style", "unit")
     items.sort(
