@@ -15,6 +15,8 @@ TWO_FILES := -n 2 --dist loadfile --no-loadscope-reorder
 
 # Always: a backend that the reader has exported would leave the lessons without their charts.
 export MPLBACKEND := module://matplotlib_inline.backend_inline
+# Packages are compiled at their first use. If nothing were kept, every start of a program would do it again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help newest setup spark run test test-fast soak up down status reset lab lesson outputs tear-down lint format bench book databricks pins clean no-aws
 

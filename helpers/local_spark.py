@@ -106,6 +106,8 @@ def environment() -> dict[str, str]:
         "PYSPARK_PYTHON": python.name,
         "PATH": os.pathsep.join((str(python.parent), os.environ.get("PATH", os.defpath))),
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT, KINESIS))),
+        # Spark gives a Python worker ten seconds to start: too little if it compiles every package each time.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
 
 

@@ -196,7 +196,7 @@ def write_if_changed(book: NotebookNode, path: Path) -> bool:
 
 
 def refresh_code(book: NotebookNode) -> None:
-    """Redo the outputs of cells that do nothing but `show.code(...)`, without running the others."""
+    """Redo the outputs of cells that only define functions and call `show.code`, without running the others."""
     trees = {}
     for cell in book.cells:
         if cell.cell_type == "code":
@@ -207,7 +207,9 @@ def refresh_code(book: NotebookNode) -> None:
     exec(compile(ast.Module(imports, type_ignores=[]), "<imports>", "exec"), names)
     for cell in book.cells:
         tree = trees.get(cell.get("id"))
-        if tree is None or not tree.body or not all(map(_shows_code, tree.body)):
+        if tree is None or not any(map(_shows_code, tree.body)):
+            continue
+        if not all(_shows_code(node) or isinstance(node, ast.FunctionDef) for node in tree.body):
             continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from helpers import wait
 from local_cloud.identity import CONNECT_WORKER, role_key
 from local_cloud.parts import aws, kafka
 from tests.control_servers import make_machine, run_on, running, through_control
@@ -272,10 +273,12 @@ def test_what_was_written_into_kafka_by_hand_goes_when_control_starts(cloud, clu
         AclPermissionType.ALLOW,
     )
     admin = kafka.admin(cloud)
+    cloud.servers["control"].stop()  # first: it might be at work on the ACLs of the test before
     admin.create_acls([stray])[stray].result()
+    # The controller has it then; the broker follows a moment later.
+    wait.until(lambda: stray in all_acls(admin), "the broker shows the new ACL", seconds=10)
     before = all_acls(admin)
-    assert f"User:{CONNECT_WORKER}" in {acl.principal for acl in before} and stray in before
-    cloud.servers["control"].stop()
+    assert f"User:{CONNECT_WORKER}" in {acl.principal for acl in before}
     cloud.servers["control"].start()
     assert set(all_acls(admin)) == set(before) - {stray}
 

@@ -19,6 +19,7 @@ ODD = {
     "LC_ALL": "C",
     "JAVA_HOME": "/nowhere/java/bin",
     "MPLBACKEND": "Agg",
+    "PYTHONDONTWRITEBYTECODE": "1",
     "AWS_PROFILE": "of-another-account",
     **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"),
 }

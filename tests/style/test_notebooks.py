@@ -3,12 +3,23 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 
+from runner.execute import refresh_code
 from tests.style.notebook_rules import ROOT, RULES, SERIES, Book, Cell, load
 
 WORDS = "**New words**\n\n| word | meaning |\n| --- | --- |\n| proxy | a go-between |"
 BOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda path: path.stem)
+def test_code_on_the_page_is_the_code_in_the_file(path: Path) -> None:
+    """Else: make outputs, or python -m runner.lessons outputs --code-only."""
+    fresh = nbformat.read(path, as_version=4)
+    refresh_code(fresh)
+    for old, new in zip(nbformat.read(path, as_version=4).cells, fresh.cells, strict=True):
+        assert old.get("outputs") == new.get("outputs"), old.source
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)

@@ -102,14 +102,16 @@ def test_pictures(text: str, asked: bool, kept: str) -> None:
     assert new.cells[0].outputs[0].data["image/png"] == kept
 
 
-def test_code_only_runs_nothing_but_show_code() -> None:
+def test_code_only_calls_nothing_but_show_code() -> None:
     sources = [
         "from helpers import show\nfrom tear_down import kinds\nboom()",
         "show.code(kinds.order)",
         "boom()",
+        "def bang():\n    boom()\n\n\nshow.code(kinds.order)",
     ]
     book = new_notebook(cells=[new_code_cell(source) for source in sources])
     refresh_code(book)
+    assert book.cells[1].outputs == book.cells[3].outputs
     assert book.cells[1].outputs[0].text.startswith("def order(")
     assert book.cells[0].outputs == book.cells[2].outputs == []
 
