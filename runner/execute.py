@@ -196,7 +196,7 @@ def write_if_changed(book: NotebookNode, path: Path) -> bool:
 
 
 def refresh_code(book: NotebookNode) -> None:
-    """Redo the outputs of cells that only define functions and call `show.code`, without running the others."""
+    """Redo the outputs of cells that only define functions and call `show.code`; the others are not run."""
     trees = {}
     for cell in book.cells:
         if cell.cell_type == "code":
