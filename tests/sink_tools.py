@@ -90,15 +90,7 @@ class Sink:
             future.result()
 
     def producer(self) -> Producer:
-        return Producer(
-            {
-                "bootstrap.servers": f"127.0.0.1:{self.state.port('kafka_internal')}",
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "PLAIN",
-                "sasl.username": kafka.ADMIN,
-                "sasl.password": self.state.secret("kafka_admin"),
-            }
-        )
+        return Producer(kafka.login(self.state))
 
     def produce(self, topic: str, values: Iterable[bytes | None]) -> None:
         producer = self.producer()

@@ -25,6 +25,7 @@ from local_cloud.state import TOOLS, State, write_private
 
 REGION = "us-east-1"
 ADMIN = "admin"  # super user, on the internal listener only
+SCRAM = "SCRAM-SHA-512"
 WORKER_NAMES = "__amazon_msk_connect_"  # MSK Connect's own topics and group begin so
 LOG_CONFIG = tools.HERE / "jvm" / "log4j2.properties"
 
@@ -42,6 +43,12 @@ def unpack_in(state: State, name: str) -> str:
     return f"-Djava.io.tmpdir={state.path(name)}"
 
 
+def scram_login(password: str) -> str:
+    """How a Java client logs in as the administrator."""
+    module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+    return f'{module} required username="{ADMIN}" password="{password}";'
+
+
 def properties(state: State) -> dict[str, str]:
     """The broker's settings."""
     ports = {
@@ -51,62 +58,68 @@ def properties(state: State) -> dict[str, str]:
     }
     at = {name: f"{name}://127.0.0.1:{port}" for name, port in ports.items()}
     password = state.secret("kafka_admin")
-    plain = (
-        "org.apache.kafka.common.security.plain.PlainLoginModule required "
-        f'username="{ADMIN}" password="{password}" user_{ADMIN}="{password}";'
-    )
+    # SCRAM never sends the password: a stranger who takes these ports while the broker is away learns nothing.
+    scram = {
+        f"listener.name.{listener}.{setting}": value
+        for listener in ("internal", "controller")
+        for setting, value in (
+            ("sasl.enabled.mechanisms", SCRAM),
+            (f"{SCRAM.lower()}.sasl.jaas.config", scram_login(password)),
+            (f"{SCRAM.lower()}.sasl.server.callback.handler.class", "workbook.iam.AdminScram"),
+        )
+    }
     iam = f'keys="{state.path("iam", "keys.properties")}" region="{REGION}" reserved="{ADMIN}"'
     one_copy = {
         f"{topic}.{setting}": "1"
         for topic in ("transaction.state.log", "share.coordinator.state.topic")
         for setting in ("replication.factor", "min.isr", "num.partitions")
     }
-    return one_copy | {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{ports['CONTROLLER']}",
-        "listeners": ",".join(at.values()),
-        "advertised.listeners": f"{at['INTERNAL']},{at['IAM']}",
-        "listener.security.protocol.map": ",".join(f"{name}:SASL_PLAINTEXT" for name in at),
-        "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "INTERNAL",
-        "sasl.mechanism.inter.broker.protocol": "PLAIN",
-        "sasl.mechanism.controller.protocol": "PLAIN",
-        "listener.name.internal.sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.internal.plain.sasl.jaas.config": plain,
-        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
-        "listener.name.controller.plain.sasl.jaas.config": plain,
-        "listener.name.iam.sasl.enabled.mechanisms": "AWS_MSK_IAM,OAUTHBEARER",
-        "listener.name.iam.aws_msk_iam.sasl.jaas.config": (
-            f'workbook.iam.MskIamLoginModule required {iam} hosts="127.0.0.1,localhost";'
-        ),
-        "listener.name.iam.aws_msk_iam.sasl.server.callback.handler.class": (
-            "workbook.iam.MskIamCallbackHandler"
-        ),
-        # The broker logs in too, though it never calls itself here: it wants a name to do so.
-        "listener.name.iam.oauthbearer.sasl.jaas.config": (
-            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
-            f'unsecuredLoginStringClaim_sub="broker" {iam};'
-        ),
-        "listener.name.iam.oauthbearer.sasl.server.callback.handler.class": (
-            "workbook.iam.OAuthTokenValidator"
-        ),
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": f"User:{ADMIN}",
-        "allow.everyone.if.no.acl.found": "false",
-        "auto.create.topics.enable": "false",
-        "log.dirs": str(state.path("kafka", "data")),
-        "num.partitions": "1",
-        "default.replication.factor": "1",
-        "offsets.topic.replication.factor": "1",
-        "offsets.topic.num.partitions": "1",
-        "group.initial.rebalance.delay.ms": "0",
-        # A few topics on one disk: fewer threads and a smaller deduplication buffer are plenty.
-        "num.network.threads": "2",
-        "num.io.threads": "4",
-        "num.recovery.threads.per.data.dir": "1",
-        "log.cleaner.dedupe.buffer.size": "8388608",
-    }
+    return (
+        one_copy
+        | scram
+        | {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{ports['CONTROLLER']}",
+            "listeners": ",".join(at.values()),
+            "advertised.listeners": f"{at['INTERNAL']},{at['IAM']}",
+            "listener.security.protocol.map": ",".join(f"{name}:SASL_PLAINTEXT" for name in at),
+            "controller.listener.names": "CONTROLLER",
+            "inter.broker.listener.name": "INTERNAL",
+            "sasl.mechanism.inter.broker.protocol": SCRAM,
+            "sasl.mechanism.controller.protocol": SCRAM,
+            "listener.name.iam.sasl.enabled.mechanisms": "AWS_MSK_IAM,OAUTHBEARER",
+            "listener.name.iam.aws_msk_iam.sasl.jaas.config": (
+                f'workbook.iam.MskIamLoginModule required {iam} hosts="127.0.0.1,localhost";'
+            ),
+            "listener.name.iam.aws_msk_iam.sasl.server.callback.handler.class": (
+                "workbook.iam.MskIamCallbackHandler"
+            ),
+            # The broker logs in too, though it never calls itself here: it wants a name to do so.
+            "listener.name.iam.oauthbearer.sasl.jaas.config": (
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+                f'unsecuredLoginStringClaim_sub="broker" {iam};'
+            ),
+            "listener.name.iam.oauthbearer.sasl.server.callback.handler.class": (
+                "workbook.iam.OAuthTokenValidator"
+            ),
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": f"User:{ADMIN}",
+            "allow.everyone.if.no.acl.found": "false",
+            "auto.create.topics.enable": "false",
+            "log.dirs": str(state.path("kafka", "data")),
+            "num.partitions": "1",
+            "default.replication.factor": "1",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "group.initial.rebalance.delay.ms": "0",
+            # A few topics on one disk: fewer threads and a smaller deduplication buffer are plenty.
+            "num.network.threads": "2",
+            "num.io.threads": "4",
+            "num.recovery.threads.per.data.dir": "1",
+            "log.cleaner.dedupe.buffer.size": "8388608",
+        }
+    )
 
 
 def part(state: State) -> Part:
@@ -152,23 +165,26 @@ def format_storage(state: State) -> None:
 
 def admin(state: State) -> AdminClient:
     """A client with all rights, over the internal listener; silent while the broker is away."""
-    return _admin(state.port("kafka_internal"), state.secret("kafka_admin"))
+    return _admin(tuple(login(state).items()))
 
 
 @functools.lru_cache(maxsize=2)  # kept alive: an answer to a client that is gone never comes
-def _admin(port: int, password: str) -> AdminClient:
+def _admin(settings: tuple[tuple[str, str], ...]) -> AdminClient:
     silent = logging.getLogger("local_cloud.kafka_admin")
     silent.addHandler(logging.NullHandler())
     silent.propagate = False
-    settings: dict[str, str | int | float | bool] = {
-        "bootstrap.servers": f"127.0.0.1:{port}",
+    return AdminClient({**dict(settings), "reconnect.backoff.max.ms": 500}, logger=silent)
+
+
+def login(state: State) -> dict[str, str]:
+    """How a client of librdkafka logs in as the administrator."""
+    return {
+        "bootstrap.servers": f"127.0.0.1:{state.port('kafka_internal')}",
         "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
+        "sasl.mechanism": SCRAM,
         "sasl.username": ADMIN,
-        "sasl.password": password,
-        "reconnect.backoff.max.ms": 500,
+        "sasl.password": state.secret("kafka_admin"),
     }
-    return AdminClient(settings, logger=silent)
 
 
 def describe(state: State) -> None:

@@ -1,9 +1,14 @@
 """The broker lets in whoever signs as MSK wants it, and nobody else."""
 
 import base64
+import contextlib
 import logging
 import os
+import select
+import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -261,20 +266,38 @@ def test_java_library_with_a_wrong_secret(state, tmp_path):
 
 def test_the_internal_listener_wants_its_password(state):
     errors: list[KafkaError] = []
-    settings = {
-        "bootstrap.servers": f"127.0.0.1:{state.port('kafka_internal')}",
-        "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.username": kafka.ADMIN,
-        "sasl.password": "guess",
-        "error_cb": errors.append,
-        "log_level": 0,
-    }
-    client = AdminClient(settings)
+    settings = kafka.login(state) | {"sasl.password": "guess"}
+    client = AdminClient({**settings, "error_cb": errors.append, "log_level": 0})
     with pytest.raises(KafkaException):
         client.list_topics(timeout=2)
     client.poll(1)
     assert AUTHENTICATION in [error.code() for error in errors]
+
+
+def test_the_password_is_never_sent(state):
+    """Nor so to a stranger's server that took the port while the broker was away."""
+    heard = bytearray()
+
+    class Wiretap(socketserver.BaseRequestHandler):
+        def handle(self):
+            broker = socket.create_connection(("127.0.0.1", state.port("kafka_internal")), timeout=10)
+            with broker, contextlib.suppress(OSError):
+                while True:
+                    for end in select.select([self.request, broker], [], [], 10)[0]:
+                        part = end.recv(65536)
+                        if not part:
+                            return
+                        heard.extend(part)
+                        (broker if end is self.request else self.request).sendall(part)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Wiretap) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        at = {"bootstrap.servers": f"127.0.0.1:{server.server_address[1]}"}
+        assert AdminClient(kafka.login(state) | at).list_topics(timeout=10).brokers
+        server.shutdown()
+    assert b"SCRAM-SHA-512" in heard and b"n=admin" in heard
+    assert state.secret("kafka_admin").encode() not in heard
 
 
 def test_files_with_secrets_are_private(state):

@@ -140,15 +140,7 @@ def produce(cloud, topic: str, values: list[dict]) -> None:
     admin = kafka.admin(cloud)
     if topic not in admin.list_topics(timeout=5).topics:
         admin.create_topics([NewTopic(topic, 1, 1)])[topic].result()
-    producer = Producer(
-        {
-            "bootstrap.servers": f"127.0.0.1:{cloud.port('kafka_internal')}",
-            "security.protocol": "SASL_PLAINTEXT",
-            "sasl.mechanism": "PLAIN",
-            "sasl.username": "admin",
-            "sasl.password": cloud.secret("kafka_admin"),
-        }
-    )
+    producer = Producer(kafka.login(cloud))
     for value in values:
         producer.produce(topic, json.dumps(value))
     assert producer.flush(10) == 0

@@ -101,16 +101,7 @@ class Machine:
 
     def read(self, topic: str, partition: int, first: int, count: int) -> list[tuple[bytes, bytes]]:
         """Key and value bytes as the broker has them."""
-        consumer = Consumer(
-            {
-                "bootstrap.servers": f"127.0.0.1:{self.state.port('kafka_internal')}",
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "PLAIN",
-                "sasl.username": "admin",
-                "sasl.password": self.state.secret("kafka_admin"),
-                "group.id": "test",
-            }
-        )
+        consumer = Consumer({**kafka.login(self.state), "group.id": "test"})
         consumer.assign([TopicPartition(topic, partition, first)])
         try:
             found = consumer.consume(count, timeout=10)

@@ -243,14 +243,10 @@ def test_ignored_records_leave_holes_and_dead_letters(sink, reported, dead_lette
 def counting(sink, monkeypatch):
     """`helpers.records` on this broker and this S3; the client machine's commands run here."""
     client_machine.make(sink.state)
-    login = (
-        "org.apache.kafka.common.security.plain.PlainLoginModule required "
-        f'username="{kafka.ADMIN}" password="{sink.state.secret("kafka_admin")}";'
-    )
     properties = {
         "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": "PLAIN",
-        "sasl.jaas.config": login,
+        "sasl.mechanism": kafka.SCRAM,
+        "sasl.jaas.config": kafka.scram_login(sink.state.secret("kafka_admin")),
     }
     home = client_machine.home(sink.state)
     write_private(home / "client.properties", kafka.as_properties(properties))

@@ -79,8 +79,10 @@ def kafka(state: State) -> Iterator[Attempt]:
     )
     logins = {
         "no login": ("", ""),
-        "the administrator without a password": ("PLAIN", "\0admin\0"),
-        "the administrator, a guess": ("PLAIN", "\0admin\0admin-secret"),
+        "the administrator in plain text": ("PLAIN", "\0admin\0admin"),
+        "the administrator without a password": ("SCRAM-SHA-512", "admin\0"),
+        "the administrator, a guess": ("SCRAM-SHA-512", "admin\0admin-secret"),
+        "a user who is none": ("SCRAM-SHA-512", "root\0admin"),
         "a known key id, no signature": ("AWS_MSK_IAM", json.dumps(made)),
         "a token without a signature": ("OAUTHBEARER", f"n,,\1auth=Bearer {token.decode()}\1\1"),
     }

@@ -14,7 +14,7 @@ import pytest
 
 from local_cloud import supervise
 from local_cloud.identity import CONNECT_WORKER, READER, role_key
-from local_cloud.parts import airflow, connect, mariadb
+from local_cloud.parts import airflow, connect, kafka, mariadb
 from local_cloud.state import ROOT, State
 from tests.security import attempts, cloud, login_attempts, web_attempts
 from tests.security.attempts import Attempt, basic, bearer, tried
@@ -78,15 +78,15 @@ def seen() -> Iterator[Tried]:
 def owner(state: State, token: str) -> list[Attempt]:
     """The right passwords: what proves that each probe can come in where the door is open."""
     kind, key = "the right keys", attempts.reader(state)
-    plain, secret = f"\0admin\0{state.secret('kafka_admin')}", state.secret("mariadb_reader")
+    admin, secret = f"admin\0{state.secret('kafka_admin')}", state.secret("mariadb_reader")
     found = [
         tried(
             kind, "MariaDB", "mariadb", "in", port=state.port("mariadb"), user=mariadb.USER, password=secret
         ),
-        tried(
-            kind, "Kafka", "kafka", "in", port=state.port("kafka_internal"), mechanism="PLAIN", login=plain
-        ),
     ]
+    for name in ("kafka_internal", "kafka_controller"):
+        to = {"port": state.port(name), "mechanism": kafka.SCRAM, "login": admin}
+        found.append(tried(kind, f"Kafka, {name}", "kafka", "in", **to))
     at = {name: {"port": state.port(name)} for name in ("connect", "databricks", "airflow")}
     login = basic(connect.REST_USER, state.secret("connect_rest"))
     found.append(tried(kind, "Connect", "http", "in", **at["connect"], path="/connectors", headers=login))

@@ -4,7 +4,9 @@ Each function returns (outcome, what was seen). The outcome is "in" when the ser
 "refused" when it did not, "fault" when it broke over the question.
 """
 
+import base64
 import hashlib
+import hmac
 import socket
 import struct
 from typing import Any
@@ -94,19 +96,47 @@ def _scramble(password: str, salt: bytes) -> bytes:
 
 
 def kafka(port: int, mechanism: str = "", login: str = "") -> Seen:
-    """Log in with SASL if a mechanism is given, then ask for the list of topics."""
+    """Log in with SASL if a mechanism is given, then ask for the list of topics.
+
+    `login` is what is sent; for SCRAM-SHA-512 it is the user's name and password with a NUL between them.
+    """
     with connect(port) as connection:
         if mechanism:
             answer = _ask(connection, 17, 1, struct.pack(">h", len(mechanism)) + mechanism.encode())
             if struct.unpack(">h", answer[:2])[0]:
                 return "refused", f"{mechanism} is not spoken here"
-            answer = _ask(connection, 36, 0, struct.pack(">i", len(login.encode())) + login.encode())
-            if code := struct.unpack(">h", answer[:2])[0]:
-                return "refused", f"error {code}: {answer[4:].decode(errors='replace')}"
-            if b'"status"' in answer[4:]:  # OAUTHBEARER tells a refusal in the next step's words
-                return "refused", answer[8:].decode(errors="replace")
+            try:
+                if mechanism.startswith("SCRAM"):
+                    return "in", _scram(connection, *login.split("\0"))
+                answer = _authenticate(connection, login)
+            except PermissionError as error:
+                return "refused", str(error)
+            if b'"status"' in answer:  # OAUTHBEARER tells a refusal in the next step's words
+                return "refused", answer.decode(errors="replace")
             return "in", "logged in"
         return "in", f"{len(_ask(connection, 3, 1, struct.pack('>i', -1)))} bytes about the topics"
+
+
+def _authenticate(connection: socket.socket, message: str) -> bytes:
+    """One step of SASL; PermissionError when the server ends it."""
+    answer = _ask(connection, 36, 0, struct.pack(">i", len(message.encode())) + message.encode())
+    if code := struct.unpack(">h", answer[:2])[0]:
+        raise PermissionError(f"error {code}: {answer[4:].decode(errors='replace')}")
+    return answer[8:]
+
+
+def _scram(connection: socket.socket, user: str, password: str) -> str:
+    first = f"n={user},r=probe"
+    challenge = _authenticate(connection, f"n,,{first}").decode()
+    told = dict(part.split("=", 1) for part in challenge.split(","))
+    salt, rounds = base64.b64decode(told["s"]), int(told["i"])
+    salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    key = hmac.digest(salted, b"Client Key", "sha512")
+    last = f"c=biws,r={told['r']}"
+    signed = f"{first},{challenge},{last}".encode()
+    mask = hmac.digest(hashlib.sha512(key).digest(), signed, "sha512")
+    proof = bytes(one ^ other for one, other in zip(key, mask, strict=True))
+    return _authenticate(connection, f"{last},p={base64.b64encode(proof).decode()}").decode()
 
 
 def _ask(connection: socket.socket, call: int, version: int, body: bytes) -> bytes:
