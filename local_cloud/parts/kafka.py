@@ -58,7 +58,7 @@ def properties(state: State) -> dict[str, str]:
     }
     at = {name: f"{name}://127.0.0.1:{port}" for name, port in ports.items()}
     password = state.secret("kafka_admin")
-    # SCRAM never sends the password: a stranger who takes these ports while the broker is away learns nothing.
+    # SCRAM never sends the password: who takes these ports while the broker is away learns nothing.
     scram = {
         f"listener.name.{listener}.{setting}": value
         for listener in ("internal", "controller")
