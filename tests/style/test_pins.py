@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from local_cloud import java_runtime
 from tests.style.notebook_rules import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -38,6 +39,11 @@ def test_the_lessons_lock_is_the_part_that_they_need() -> None:
     wanted = re.findall(r"^([\w.-]+==[^\s;#]+)", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
     assert {name.lower() for name in wanted} <= {name.lower() for name in part}
     assert len(part) < len(whole) / 1.8
+
+
+def test_java_is_pinned_for_every_platform() -> None:
+    [(wheel, sums)] = hashes(java_runtime.LOCK.read_text()).items()
+    assert wheel == java_runtime.JAVA_WHEEL and len(sums) == len(("linux", "macos")) * len(("x86", "arm"))
 
 
 def test_a_lesson_on_files_fetches_that_part_alone() -> None:
