@@ -41,7 +41,6 @@ def merge(rows: DataFrame, target: str, *keys: str) -> None:
 
     A row replaces that of the same `keys` (`ind` if none is named) unless its `_position` is lower.
     """
-    create_table(rows, target)
     same = " AND ".join(f"old.{key} = new.{key}" for key in keys or ("ind",))
     rows.sparkSession.sql(
         f"""MERGE INTO {target} AS old USING {{rows}} AS new ON {same}

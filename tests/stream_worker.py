@@ -64,7 +64,9 @@ def from_files(table: str, target: str) -> Write:
     """The same cleaning and merge for lines of files, without quarantine."""
 
     def write(batch: DataFrame, _: int) -> None:
-        delta.merge(stream_to_delta.CLEAN[table](cleaning.parse(batch, table)), target)
+        rows = stream_to_delta.CLEAN[table](cleaning.parse(batch, table))
+        delta.create_table(rows, target)
+        delta.merge(rows, target)
 
     return write
 

@@ -8,7 +8,7 @@ import os
 import subprocess
 import uuid
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -57,69 +57,61 @@ def properties(state: State) -> dict[str, str]:
         "CONTROLLER": state.port("kafka_controller"),
     }
     at = {name: f"{name}://127.0.0.1:{port}" for name, port in ports.items()}
-    password = state.secret("kafka_admin")
     # SCRAM never sends the password: who takes these ports while the broker is away learns nothing.
     scram = {
-        f"listener.name.{listener}.{setting}": value
-        for listener in ("internal", "controller")
-        for setting, value in (
-            ("sasl.enabled.mechanisms", SCRAM),
-            (f"{SCRAM.lower()}.sasl.jaas.config", scram_login(password)),
-            (f"{SCRAM.lower()}.sasl.server.callback.handler.class", "workbook.iam.AdminScram"),
-        )
+        "sasl.enabled.mechanisms": SCRAM,
+        f"{SCRAM.lower()}.sasl.jaas.config": scram_login(state.secret("kafka_admin")),
+        f"{SCRAM.lower()}.sasl.server.callback.handler.class": "workbook.iam.AdminScram",
     }
     iam = f'keys="{state.path("iam", "keys.properties")}" region="{REGION}" reserved="{ADMIN}"'
-    one_copy = {
+    more = {
         f"{topic}.{setting}": "1"
         for topic in ("transaction.state.log", "share.coordinator.state.topic")
         for setting in ("replication.factor", "min.isr", "num.partitions")
     }
-    return (
-        one_copy
-        | scram
-        | {
-            "process.roles": "broker,controller",
-            "node.id": "1",
-            "controller.quorum.voters": f"1@127.0.0.1:{ports['CONTROLLER']}",
-            "listeners": ",".join(at.values()),
-            "advertised.listeners": f"{at['INTERNAL']},{at['IAM']}",
-            "listener.security.protocol.map": ",".join(f"{name}:SASL_PLAINTEXT" for name in at),
-            "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "INTERNAL",
-            "sasl.mechanism.inter.broker.protocol": SCRAM,
-            "sasl.mechanism.controller.protocol": SCRAM,
-            "listener.name.iam.sasl.enabled.mechanisms": "AWS_MSK_IAM,OAUTHBEARER",
-            "listener.name.iam.aws_msk_iam.sasl.jaas.config": (
-                f'workbook.iam.MskIamLoginModule required {iam} hosts="127.0.0.1,localhost";'
-            ),
-            "listener.name.iam.aws_msk_iam.sasl.server.callback.handler.class": (
-                "workbook.iam.MskIamCallbackHandler"
-            ),
-            # The broker logs in too, though it never calls itself here: it wants a name to do so.
-            "listener.name.iam.oauthbearer.sasl.jaas.config": (
-                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
-                f'unsecuredLoginStringClaim_sub="broker" {iam};'
-            ),
-            "listener.name.iam.oauthbearer.sasl.server.callback.handler.class": (
-                "workbook.iam.OAuthTokenValidator"
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": f"User:{ADMIN}",
-            "allow.everyone.if.no.acl.found": "false",
-            "auto.create.topics.enable": "false",
-            "log.dirs": str(state.path("kafka", "data")),
-            "num.partitions": "1",
-            "default.replication.factor": "1",
-            "offsets.topic.replication.factor": "1",
-            "offsets.topic.num.partitions": "1",
-            "group.initial.rebalance.delay.ms": "0",
-            # A few topics on one disk: fewer threads and a smaller deduplication buffer are plenty.
-            "num.network.threads": "2",
-            "num.io.threads": "4",
-            "num.recovery.threads.per.data.dir": "1",
-            "log.cleaner.dedupe.buffer.size": "8388608",
-        }
-    )
+    more |= {f"listener.name.{who}.{n}": v for who in ("internal", "controller") for n, v in scram.items()}
+    return more | {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{ports['CONTROLLER']}",
+        "listeners": ",".join(at.values()),
+        "advertised.listeners": f"{at['INTERNAL']},{at['IAM']}",
+        "listener.security.protocol.map": ",".join(f"{name}:SASL_PLAINTEXT" for name in at),
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "INTERNAL",
+        "sasl.mechanism.inter.broker.protocol": SCRAM,
+        "sasl.mechanism.controller.protocol": SCRAM,
+        "listener.name.iam.sasl.enabled.mechanisms": "AWS_MSK_IAM,OAUTHBEARER",
+        "listener.name.iam.aws_msk_iam.sasl.jaas.config": (
+            f'workbook.iam.MskIamLoginModule required {iam} hosts="127.0.0.1,localhost";'
+        ),
+        "listener.name.iam.aws_msk_iam.sasl.server.callback.handler.class": (
+            "workbook.iam.MskIamCallbackHandler"
+        ),
+        # The broker logs in too, though it never calls itself here: it wants a name to do so.
+        "listener.name.iam.oauthbearer.sasl.jaas.config": (
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required "
+            f'unsecuredLoginStringClaim_sub="broker" {iam};'
+        ),
+        "listener.name.iam.oauthbearer.sasl.server.callback.handler.class": (
+            "workbook.iam.OAuthTokenValidator"
+        ),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{ADMIN}",
+        "allow.everyone.if.no.acl.found": "false",
+        "auto.create.topics.enable": "false",
+        "log.dirs": str(state.path("kafka", "data")),
+        "num.partitions": "1",
+        "default.replication.factor": "1",
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        # A few topics on one disk: fewer threads and a smaller deduplication buffer are plenty.
+        "num.network.threads": "2",
+        "num.io.threads": "4",
+        "num.recovery.threads.per.data.dir": "1",
+        "log.cleaner.dedupe.buffer.size": "8388608",
+    }
 
 
 def part(state: State) -> Part:
@@ -145,10 +137,7 @@ def part(state: State) -> Part:
 
 
 def as_properties(settings: dict[str, str]) -> str:
-    """The text of a Java properties file: a backslash starts an escape there, and only Latin-1 is read.
-
-    JSON's escapes of a text are a properties file's too.
-    """
+    """A Java properties file: a backslash starts an escape, as in JSON, and only Latin-1 is read."""
     return "".join(f"{name}={json.dumps(value)[1:-1]}\n" for name, value in settings.items())
 
 
@@ -215,5 +204,4 @@ def grant_worker(state: State) -> None:
         for future in admin(state).create_acls(bindings, request_timeout=5).values():
             future.result()
     except KafkaException as error:
-        failed: KafkaError = error.args[0]
-        raise RuntimeError(f"Kafka did not take the Connect worker's rights: {failed.str()}") from error
+        raise RuntimeError(f"Kafka refused the Connect worker's rights: {error.args[0].str()}") from error

@@ -45,6 +45,7 @@ boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)  # the same answer i
 table = cloud.table("pin")
 spark = session.spark()
 rows = spark.createDataFrame([(1, "Käfer 🪲", "0")], "ind BIGINT, title STRING, _position STRING")
+delta.create_table(rows, table)
 delta.merge(rows, table)
 delta.overwrite(spark.read.table(table), cloud.table("geo"))
 print([row["title"] for row in spark.read.table(cloud.table("geo")).collect()])

@@ -126,6 +126,7 @@ def held(spark: Any, target: str) -> list[tuple[int, str]]:
 def test_merge_is_idempotent_and_the_higher_position_wins(spark: Any, tmp_path: Path) -> None:
     target = f"delta.`{tmp_path}/t`"
     first = posts(spark, (1, "Aruba", 9), (2, "Chad", 1))
+    delta.create_table(first, target)
     delta.merge(first, target)
     delta.merge(first, target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
@@ -147,7 +148,9 @@ def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_pa
 def test_both_kinds_of_table_are_merged_into_and_written_whole(spark: Any, tmp_path: Path, kind: str) -> None:
     named = "`spark_catalog`.`default`.`1e5_quarantine`"
     target = f"delta.`{tmp_path}/t`" if kind == "a path" else named
-    delta.merge(posts(spark, (1, "Aruba", 1), (2, "Chad", 1)), target)
+    first = posts(spark, (1, "Aruba", 1), (2, "Chad", 1))
+    delta.create_table(first, target)
+    delta.merge(first, target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
     for _ in range(2):
         delta.overwrite(posts(spark, (3, "Peru", 1)), target)
@@ -185,6 +188,8 @@ def test_a_stream_merges_and_its_restart_adds_nothing(spark: Any, tmp_path: Path
 
     def run() -> None:
         lines = spark.readStream.option("lineSep", "\n").text(f"{tmp_path}/in")
+        nothing = spark.createDataFrame([], "value STRING")
+        delta.create_table(cleaning.clean_users(cleaning.parse(nothing, "user")), target)
         write = lines.writeStream.foreachBatch(
             lambda batch, _: delta.merge(cleaning.clean_users(cleaning.parse(batch, "user")), target)
         )
