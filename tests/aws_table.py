@@ -31,6 +31,12 @@ def cidr(params: dict[str, Any]) -> Iterator[str]:
         yield f"CidrBlock: /{block.prefixlen}, between /16 and /28"
 
 
+def zones(params: dict[str, Any]) -> Iterator[str]:
+    """Source: EC2 API, DescribeAvailabilityZones: it lists local zones too, where an account opted in."""
+    if not any(asked["Name"] == "zone-type" for asked in params.get("Filters", [])):
+        yield "Filters: no zone-type, so a local zone may be among the answers"
+
+
 def rules_of_group(params: dict[str, Any]) -> Iterator[str]:
     """Source: EC2 API, IpPermission."""
     for rule in params.get("IpPermissions", []):
@@ -80,6 +86,15 @@ def version_on_size(version: str, size: str) -> Iterator[str]:
         yield f"KafkaVersion: {version!r}, on Express brokers only, not {size}"
     if number < (3, 6) and express:
         yield f"KafkaVersion: {version!r}, Express brokers begin at 3.6"
+
+
+def worker(params: dict[str, Any]) -> Iterator[str]:
+    """Source: aws-msk-iam-auth, issues 28 and 45: kafka.t3.small takes four new IAM connections a second."""
+    text = base64.b64decode(params["propertiesFileContent"]).decode()
+    for client in ("consumer", "producer"):
+        told = re.search(rf"^{client}\.reconnect\.backoff\.ms=(\d+)$", text, re.MULTILINE)
+        if not told or int(told[1]) < 1000:
+            yield f"propertiesFileContent: {client}.reconnect.backoff.ms below 1000"
 
 
 def connector(params: dict[str, Any]) -> Iterator[str]:
@@ -171,6 +186,7 @@ def run_command(params: dict[str, Any]) -> Iterator[str]:
 
 RULES: dict[str, Callable[[dict[str, Any]], Iterator[str]]] = {
     "ec2.CreateVpc": cidr, "ec2.CreateSubnet": cidr, "ec2.RunInstances": instance,
+    "ec2.DescribeAvailabilityZones": zones, "kafkaconnect.CreateWorkerConfiguration": worker,
     "ec2.AuthorizeSecurityGroupIngress": rules_of_group, "ec2.RevokeSecurityGroupIngress": rules_of_group,
     "kafka.CreateCluster": cluster, "kafkaconnect.CreateConnector": connector,
     "mwaa.CreateEnvironment": environment,

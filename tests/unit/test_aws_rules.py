@@ -84,11 +84,16 @@ COMMAND = {
     "Parameters": {"commands": ["ls"], "workingDirectory": ["/home/ec2-user"], "executionTimeout": ["60"]},
 }
 MACHINE = {"ImageId": "ami-1", "MinCount": 1, "MaxCount": 1, "InstanceType": "t3.small"}
+BACKOFF = "consumer.reconnect.backoff.ms=1000\nproducer.reconnect.backoff.ms=1000\n"
+WORKER = {"name": "bob42-worker", "propertiesFileContent": base64.b64encode(BACKOFF.encode()).decode()}
+ORDINARY = {"Filters": [{"Name": "zone-type", "Values": ["availability-zone"]}]}
 INSIDE = {"IpProtocol": "tcp", "FromPort": 9098, "ToPort": 9098, "UserIdGroupPairs": [{"GroupId": "sg-1"}]}
 GROUP = {"GroupName": "p-bob42-brokers", "Description": "MSK brokers", "VpcId": "vpc-1"}
 GOOD = {
     "kafka.CreateCluster": KAFKA,
     "kafkaconnect.CreateConnector": CONNECTOR,
+    "kafkaconnect.CreateWorkerConfiguration": WORKER,
+    "ec2.DescribeAvailabilityZones": ORDINARY,
     "mwaa.CreateEnvironment": ENVIRONMENT,
     "apigateway.PutIntegration": INTEGRATION,
     "apigateway.CreateUsagePlan": {"name": "p", "throttle": {"rateLimit": 200, "burstLimit": 400}},
@@ -156,6 +161,8 @@ NONSENSE = [
     ("kafkaconnect.CreateConnector", "kafkaClusterEncryptionInTransit/encryptionType", "SSL"),
     ("kafkaconnect.CreateConnector", "connectorConfiguration/topics.regex", "bob42.*"),
     ("kafkaconnect.CreateConnector", "connectorConfiguration/rotate.schedule.interval.ms", "5000"),
+    ("kafkaconnect.CreateWorkerConfiguration", "propertiesFileContent", "a2V5PXZhbHVl"),  # key=value
+    ("ec2.DescribeAvailabilityZones", "Filters", [{"Name": "state", "Values": ["available"]}]),
     ("mwaa.CreateEnvironment", "Name", "0a1b-airflow"),
     ("mwaa.CreateEnvironment", "NetworkConfiguration/SubnetIds", ["subnet-0a1b2c3d"] * 2),
     ("mwaa.CreateEnvironment", "NetworkConfiguration/SubnetIds", ["subnet-0a1b2c3d", "subnet-2", "subnet-3"]),

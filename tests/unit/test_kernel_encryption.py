@@ -91,3 +91,8 @@ def test_an_outsider_sees_nothing(tmp_path, run):
     assert (tmp_path / "listening").exists()
     assert SECRET in book.cells[0].outputs[0].text
     assert SECRET.encode() not in outsider.seen
+
+
+def test_the_lab_asks_for_encrypted_kernels() -> None:
+    made = subprocess.run(["make", "--dry-run", "lab"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "jupyterlab --MappingKernelManager.transport_encryption=required" in made.stdout

@@ -132,6 +132,8 @@ def test_merge_is_idempotent_and_the_higher_position_wins(spark: Any, tmp_path: 
     assert held(spark, target) == [(1, "Aruba"), (2, "Chad")]
     delta.merge(posts(spark, (1, "older", 8), (2, "Mali", 10), (3, "Peru", 3)), target)
     assert held(spark, target) == [(1, "Aruba"), (2, "Mali"), (3, "Peru")]
+    delta.merge(posts(spark, (1, "Aruba, repaired", 9)), target)  # the same record by a better rule
+    assert held(spark, target)[0] == (1, "Aruba, repaired")
 
 
 def test_an_empty_table_has_the_columns_and_keeps_what_it_has(spark: Any, tmp_path: Path) -> None:

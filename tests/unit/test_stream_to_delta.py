@@ -231,6 +231,25 @@ def test_any_other_error_of_a_start_is_raised_at_once(first: Any) -> None:
     assert len(writer.outcomes) == 1
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_where_there_is_no_cache_the_rows_are_read_as_they_are(refused: bool) -> None:
+    done: list[str] = []
+
+    class Rows:
+        def persist(self) -> None:
+            if refused:  # as serverless compute does
+                raise RuntimeError("[NOT_SUPPORTED_WITH_SERVERLESS] PERSIST TABLE is not supported")
+            done.append("persist")
+
+        def unpersist(self) -> None:
+            done.append("unpersist")
+
+    rows: Any = Rows()
+    with stream_to_delta.held(rows) as raw:
+        assert raw is rows
+    assert done == ([] if refused else ["persist", "unpersist"])
+
+
 def test_the_checkpoint_tells_begun_from_committed(cloud: Settings) -> None:
     assert stream_to_delta.noted(cloud, "user") == {"begun": 0, "committed": 0}
     for folder, numbers in (("offsets", "7 8 9 10"), ("commits", "7 8 9")):
