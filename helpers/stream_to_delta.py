@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 # Spark gives a Python worker ten seconds to start, which a very busy machine may not keep.
 NO_WORKER = "Python worker failed to connect back"
-TRIES = 3  # to start a query
+PATIENCE = 120  # seconds in which it is tried again
 CLEAN = {"pin": clean_pins, "geo": clean_geo, "user": clean_users}
 
 
@@ -28,16 +29,16 @@ class StreamError(RuntimeError):
     """What a query has noted and what its tables hold do not belong together; the message says what to do."""
 
 
-def start(writer: Any, tries: int = TRIES) -> StreamingQuery:
+def start(writer: Any, seconds: float = PATIENCE) -> StreamingQuery:
     """Start a streaming query and return it when it is ready; again if its Python worker came too late."""
+    until = time.monotonic() + seconds
     while True:
-        tries -= 1
         try:
             query = writer.start()
-            wait.until(functools.partial(_is_ready, query), "the query's start", seconds=120)
+            wait.until(functools.partial(_is_ready, query), "the query's start", seconds=PATIENCE)
             return query
         except Exception as error:  # a class of its own on every kind of compute
-            if not tries or NO_WORKER not in str(error):
+            if NO_WORKER not in str(error) or time.monotonic() > until:
                 raise
 
 

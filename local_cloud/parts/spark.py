@@ -34,7 +34,7 @@ def part(state: State) -> Part:
         local_spark.command(folder, local_spark.configuration(folder, state.port("spark"), aws)),
         lambda: ready(state),
         ports=("spark",),
-        env={**aws, **key, **local_spark.environment()},
+        env={**aws, **key, **local_spark.environment(folder)},
         start_seconds=120,
         folder=folder,
     )

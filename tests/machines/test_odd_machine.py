@@ -76,7 +76,9 @@ def checkout() -> Iterator[Path]:
 
 
 def can_mount() -> bool:
-    """True where this user may have a /tmp of its own."""
+    """True where this user may have a /tmp of its own, and this checkout is not in the machine's."""
+    if Path("/tmp") in ROOT.parents:
+        return False
     try:
         return (
             subprocess.run([*NOEXEC_TMP, "true"], cwd=ROOT, capture_output=True, check=False).returncode == 0

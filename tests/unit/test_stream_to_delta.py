@@ -218,9 +218,9 @@ LATE = RuntimeError("(org.apache.spark.SparkException) Python worker failed to c
 def test_a_query_is_started_again_when_its_worker_came_too_late() -> None:
     for first in (LATE, Query(LATE)):
         good = Query()
-        assert stream_to_delta.start(Writer(first, good)) is good and len(good.messages) == 1
+        assert stream_to_delta.start(Writer(*[first] * 5, good)) is good and len(good.messages) == 1
     with pytest.raises(RuntimeError, match="connect back"):
-        stream_to_delta.start(Writer(*[LATE] * stream_to_delta.TRIES))
+        stream_to_delta.start(Writer(LATE), seconds=-1)
 
 
 @pytest.mark.parametrize("first", [ValueError("no such stream"), Query(ValueError("no such stream"))])
