@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from helpers import config, databricks
+from helpers.names import Names
 from runner import wheel
 from tests.bare import nothing_set
 from tests.databricks import inside
@@ -228,6 +229,11 @@ def test_every_reference_resolves(target: str) -> None:
     assert not [text for text in leaves(BUNDLE) if "${" in resolved(text, target)]
     used = set(re.findall(r"\$\{var\.(\w+)\}", TEXT))
     assert used == set(BUNDLE["variables"])
+
+
+def test_the_last_lesson_finds_the_job_by_its_tag() -> None:
+    tag = {key: value.replace("${var.user_id}", "bob42") for key, value in JOB["tags"].items()}
+    assert tag == Names("bob42").tags
 
 
 def test_an_unknown_reference_is_seen() -> None:
