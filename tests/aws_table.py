@@ -89,7 +89,7 @@ def version_on_size(version: str, size: str) -> Iterator[str]:
 
 
 def worker(params: dict[str, Any]) -> Iterator[str]:
-    """Source: aws-msk-iam-auth, issues 28 and 45: kafka.t3.small takes four new IAM connections a second."""
+    """Source: aws-msk-iam-auth #28 and #45: kafka.t3.small takes four new IAM connections a second."""
     text = base64.b64decode(params["propertiesFileContent"]).decode()
     for client in ("consumer", "producer"):
         told = re.search(rf"^{client}\.reconnect\.backoff\.ms=(\d+)$", text, re.MULTILINE)

@@ -20,7 +20,7 @@ from local_cloud.state import ROOT, State, write_private
 ROLE = "proxy-role"
 AIRFLOW = ("airflow_api", "airflow_tasks", "airflow_dags")
 # Valid on AWS is [\w+=,.@-]{1,64}; the others would write keys, or stand for somebody else.
-ODD_ROLES = ("a\nAKIAEVILEVILEVILEVI=pw:reader", "a:reader", "*", "reader", "admin", "a b", "a\0b", "x" * 65)
+ODD_ROLES = ("a\nAKIAEVILEVILEVILEVI=pw:reader", "a:reader", "*", "reader", "admin", "a b", "x" * 65)
 LAST_ROLE = "made-last"
 TRUST = '{"Version":"2012-10-17","Statement":[]}'
 
