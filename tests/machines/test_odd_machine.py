@@ -119,12 +119,14 @@ def test_the_samples_are_cleaned_without_a_cloud_on_an_odd_machine(checkout: Pat
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)
 def test_the_cloud_and_its_lessons_work_on_an_odd_machine(checkout: Path) -> None:
     machine = Machine(checkout)
     try:
         machine.run("-m", "local_cloud", "up")
         for lesson in ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"):
             machine.run("-m", "runner.lessons", "lesson", lesson)
+            print(f"odd machine: lesson {lesson} ran")
         assert "Käfer 🪲" in machine.run("-X", "utf8", "-c", SPARK_ON_S3)
         machine.run("-m", "local_cloud", "status")
     finally:
