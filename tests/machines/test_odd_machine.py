@@ -42,13 +42,13 @@ from helpers import config, session, delta
 
 cloud = config.use_target()
 boto3.client("s3").create_bucket(Bucket=cloud.names.bucket)  # the same answer if it is there
-table = cloud.table("pin")
+table, other = cloud.table("pin", "odd"), cloud.table("geo", "odd")
 spark = session.spark()
 rows = spark.createDataFrame([(1, "Käfer 🪲", "0")], "ind BIGINT, title STRING, _position STRING")
 delta.create_table(rows, table)
 delta.merge(rows, table)
-delta.overwrite(spark.read.table(table), cloud.table("geo"))
-print([row["title"] for row in spark.read.table(cloud.table("geo")).collect()])
+delta.overwrite(spark.read.table(table), other)
+print([row["title"] for row in spark.read.table(other).collect()])
 """
 
 
